@@ -1,0 +1,170 @@
+package purser
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// PurchaseOption is the way that a machine is bought. The set is open: an option
+// that is not named here is carried along and shown, and never treated as spot.
+type PurchaseOption string
+
+// The purchase options known by name.
+const (
+	OnDemand      PurchaseOption = "on_demand"
+	Spot          PurchaseOption = "spot"
+	Reserved      PurchaseOption = "reserved"
+	CapacityBlock PurchaseOption = "capacity_block"
+	FlexStart     PurchaseOption = "flex_start"
+	Private       PurchaseOption = "private"
+	Serverless    PurchaseOption = "serverless"
+)
+
+// OfferID names an offer for good: provider/region/zone/instance_type/option,
+// with "-" for the zone of an offer that a whole region shares.
+type OfferID string
+
+// Shape is what a machine has to give. An offer has one, and so has a lease.
+type Shape struct {
+	Accelerator     string       `json:"accelerator,omitempty"`       // canonical name; empty for CPU-only
+	Devices         MilliDevices `json:"milli_devices,omitempty"`     // 8000 is eight accelerators; 125 an eighth of one
+	DeviceMemoryMiB int64        `json:"device_memory_mib,omitempty"` // of one whole device
+	MilliCPU        int64        `json:"milli_cpu"`
+	MemoryMiB       int64        `json:"memory_mib"`
+	DiskMiB         int64        `json:"disk_mib,omitempty"` // local disk; 0 when none or unknown
+}
+
+// Offer is an instance type in a place under a purchase option at a price.
+type Offer struct {
+	Provider     string         `json:"provider"`
+	Region       string         `json:"region"`
+	Zone         string         `json:"zone,omitempty"` // empty: the whole region
+	InstanceType string         `json:"instance_type"`
+	Option       PurchaseOption `json:"purchase_option"`
+	Shape        `json:"shape"`
+
+	UnitPrice  USDPerHour `json:"usd_per_hour"` // of the whole machine
+	Limit      int        `json:"limit"`        // machines that can be had; Unlimited when not known
+	ValidFrom  time.Time  `json:"valid_from"`   // when the price began
+	ObservedAt time.Time  `json:"observed_at"`  // when we last saw it
+	Source     string     `json:"source"`       // which feed said so
+	Country    string     `json:"country,omitempty"`
+}
+
+// Unlimited is the Limit of an offer whose supply is not known to end.
+const Unlimited = -1
+
+// ID is the offer's lasting name.
+func (o Offer) ID() OfferID {
+	zone := o.Zone
+	if zone == "" {
+		zone = "-"
+	}
+	return OfferID(strings.Join([]string{o.Provider, o.Region, zone, o.InstanceType, string(o.Option)}, "/"))
+}
+
+// Domain is the failure domain of the offer at a level. An offer without a zone is
+// a zone of its own region; an unknown level gives the empty string.
+func (o Offer) Domain(level DomainLevel) string {
+	switch level {
+	case DomainZone:
+		if o.Zone == "" {
+			return o.Provider + "/" + o.Region + "/-"
+		}
+		return o.Provider + "/" + o.Region + "/" + o.Zone
+	case DomainRegion:
+		return o.Provider + "/" + o.Region
+	case DomainProvider:
+		return o.Provider
+	default:
+		return ""
+	}
+}
+
+// DomainLevel is the size of a failure domain.
+type DomainLevel string
+
+// The levels of failure domain.
+const (
+	DomainNone     DomainLevel = ""
+	DomainZone     DomainLevel = "zone"
+	DomainRegion   DomainLevel = "region"
+	DomainProvider DomainLevel = "provider"
+)
+
+// Check says what makes the offer impossible, or nil. It is about shape and
+// price alone; whether a price can be believed is pricing's business.
+func (o Offer) Check() error {
+	fail := func(format string, a ...any) error {
+		return Errorf(KindInvalid, "purser.Offer.Check", "%s: %s", o.ID(), fmt.Sprintf(format, a...))
+	}
+	switch {
+	case o.Provider == "" || o.Region == "" || o.InstanceType == "" || o.Option == "":
+		return fail("provider, region, instance type and purchase option must be given")
+	case o.UnitPrice <= 0 && o.Option != Private:
+		return fail("a price must be above 0")
+	case o.UnitPrice < 0:
+		return fail("a price must not be negative")
+	case o.Devices < 0 || o.MilliCPU < 0 || o.MemoryMiB < 0 || o.DeviceMemoryMiB < 0:
+		return fail("no size can be negative")
+	case (o.Accelerator == "") != (o.Devices == 0):
+		return fail("accelerator and device count belong together")
+	case o.Limit < Unlimited:
+		return fail("a limit is a count or unlimited")
+	}
+	return nil
+}
+
+// Quota is an account's limit on what may run at once.
+type Quota struct {
+	Name  string `json:"name"`  // e.g. aws/us-east-1/spot/P
+	Limit int64  `json:"limit"` // in Unit
+	Unit  string `json:"unit"`  // devices, vcpus or machines
+	// Match: the offers that count against it. Empty fields match all.
+	Provider    string         `json:"provider,omitempty"`
+	Region      string         `json:"region,omitempty"`
+	Option      PurchaseOption `json:"purchase_option,omitempty"`
+	Accelerator string         `json:"accelerator,omitempty"`
+	TypePrefix  string         `json:"instance_type_prefix,omitempty"`
+}
+
+// Weight is what one machine of the offer takes of the quota, in thousandths of
+// its unit; 0 where the quota does not apply.
+func (q Quota) Weight(o Offer) int64 {
+	if (q.Provider != "" && q.Provider != o.Provider) || (q.Region != "" && q.Region != o.Region) ||
+		(q.Option != "" && q.Option != o.Option) || (q.Accelerator != "" && q.Accelerator != o.Accelerator) ||
+		!strings.HasPrefix(o.InstanceType, q.TypePrefix) {
+		return 0
+	}
+	switch q.Unit {
+	case QuotaDevices:
+		return int64(o.Devices)
+	case QuotaVCPUs:
+		return o.MilliCPU
+	case QuotaMachines:
+		return 1000
+	default:
+		return 0
+	}
+}
+
+// The units of quotas.
+const (
+	QuotaDevices  = "devices"
+	QuotaVCPUs    = "vcpus"
+	QuotaMachines = "machines"
+)
+
+// Check says what is wrong with the quota, or nil.
+func (q Quota) Check() error {
+	switch {
+	case q.Name == "":
+		return Errorf(KindInvalid, "purser.Quota.Check", "a quota needs a name")
+	case q.Limit < 0:
+		return Errorf(KindInvalid, "purser.Quota.Check", "quota %s: the limit must not be negative", q.Name)
+	case q.Unit != QuotaDevices && q.Unit != QuotaVCPUs && q.Unit != QuotaMachines:
+		return Errorf(KindInvalid, "purser.Quota.Check", "quota %s: unit %q is not one of devices, vcpus, machines", q.Name, clip(q.Unit))
+	}
+	return nil
+}

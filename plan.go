@@ -1,0 +1,110 @@
+package purser
+
+import "time"
+
+// PlanID names a plan.
+type PlanID string
+
+// PlanStatus says what the solver found. It is not an error: an error means that
+// the call failed.
+type PlanStatus string
+
+// The statuses of a plan.
+const (
+	PlanOptimal    PlanStatus = "optimal"    // Gap is 0 within the solver's tolerance
+	PlanFeasible   PlanStatus = "feasible"   // everything is placed; Gap says how far from the optimum it can be
+	PlanInfeasible PlanStatus = "infeasible" // something cannot be placed at all; see Unplaced
+	PlanLimit      PlanStatus = "limit"      // work or time ran out before everything was placed
+)
+
+// Plan is what the optimizer proposes, with its proof.
+type Plan struct {
+	ID        PlanID     `json:"id,omitempty"`
+	CreatedAt time.Time  `json:"created_at,omitzero"`
+	Status    PlanStatus `json:"status"`
+	Rehearsal bool       `json:"rehearsal"` // nothing is bought, machines are stood in for
+
+	Horizon   time.Duration `json:"horizon_ns"`
+	Objective Money         `json:"objective_usd"` // cost of the plan over the horizon
+	Bound     Money         `json:"bound_usd"`     // no plan can cost less; proven
+	Gap       float64       `json:"gap"`           // (Objective − Bound) / Objective, 0 for a plan that costs nothing
+
+	UnitPrice     USDPerHour    `json:"usd_per_hour"`          // of what runs at the start
+	BaselinePrice USDPerHour    `json:"baseline_usd_per_hour"` // each placed replica alone on its cheapest on-demand machine
+	SolveTime     time.Duration `json:"solve_ns"`
+	CutByTime     bool          `json:"cut_by_time,omitempty"` // a clock, not the work limit, ended the search
+
+	Leases    []PlannedLease `json:"leases"`
+	Unplaced  []Unplaced     `json:"unplaced,omitempty"`
+	Refusals  []Refusal      `json:"refusals,omitempty"`
+	RunnersUp []RunnerUp     `json:"runners_up,omitempty"`
+}
+
+// PlannedLease is a machine that the plan uses: a new one, or one that is held.
+type PlannedLease struct {
+	Offer      Offer         `json:"offer"`
+	Held       LeaseID       `json:"held,omitempty"` // the lease that already stands; empty: to be launched
+	Duration   time.Duration `json:"duration_ns"`    // how long it is expected to be needed within the horizon
+	Placements []Placement   `json:"placements"`
+}
+
+// Placement puts one replica on a lease.
+type Placement struct {
+	Job       JobID        `json:"job"`
+	Group     string       `json:"group"`
+	Replica   int          `json:"replica"` // from 0
+	Variant   string       `json:"variant"`
+	Devices   MilliDevices `json:"milli_devices"`
+	MilliCPU  int64        `json:"milli_cpu"`
+	MemoryMiB int64        `json:"memory_mib"`
+}
+
+// Unplaced counts replicas that the plan does not place. For an inference group
+// it is the demand that is not served, rounded up to replicas of its best variant.
+type Unplaced struct {
+	Job      JobID  `json:"job"`
+	Group    string `json:"group"`
+	Replicas int    `json:"replicas"`
+	Reason   string `json:"reason"` // a sentence
+}
+
+// RefusalReason says why an offer cannot serve a group.
+type RefusalReason string
+
+// The reasons of refusal.
+const (
+	ReasonAccelerator  RefusalReason = "accelerator"   // another accelerator, or none
+	ReasonDevices      RefusalReason = "devices"       // too few devices
+	ReasonDeviceMemory RefusalReason = "device_memory" // too little memory on a device
+	ReasonCPU          RefusalReason = "cpu"           // too few vCPUs
+	ReasonMemory       RefusalReason = "memory"        // too little memory
+	ReasonProvider     RefusalReason = "provider"
+	ReasonRegion       RefusalReason = "region"
+	ReasonResidency    RefusalReason = "residency"
+	ReasonOption       RefusalReason = "purchase_option"
+	ReasonPriceCeiling RefusalReason = "price_ceiling"
+	ReasonDeadline     RefusalReason = "deadline" // it would finish too late
+	ReasonLimit        RefusalReason = "limit"    // none of it can be had
+	ReasonQuota        RefusalReason = "quota"    // the account's limit leaves no room for one
+)
+
+// Refusal counts, for one group, the offers refused by reason. An offer that
+// several variants are refused on counts once, by the reason of the variant that
+// came closest.
+type Refusal struct {
+	Job     JobID                 `json:"job"`
+	Group   string                `json:"group"`
+	Offers  int                   `json:"offers"`  // looked at
+	Allowed int                   `json:"allowed"` // could serve it
+	Reasons map[RefusalReason]int `json:"reasons,omitempty"`
+}
+
+// RunnerUp is the next-best offer for a group and what it would cost more for one
+// replica alone, per hour.
+type RunnerUp struct {
+	Job       JobID      `json:"job"`
+	Group     string     `json:"group"`
+	Chosen    OfferID    `json:"chosen"`
+	RunnerUp  OfferID    `json:"runner_up"`
+	ExtraCost USDPerHour `json:"extra_usd_per_hour"`
+}
