@@ -1,6 +1,9 @@
 package purser
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // PlanID names a plan.
 type PlanID string
@@ -107,4 +110,45 @@ type RunnerUp struct {
 	Chosen    OfferID    `json:"chosen"`
 	RunnerUp  OfferID    `json:"runner_up"`
 	ExtraCost USDPerHour `json:"extra_usd_per_hour"`
+}
+
+// Machines counts the plan's leases.
+func (p Plan) Machines() int { return len(p.Leases) }
+
+// Placed counts the plan's placements.
+func (p Plan) Placed() int {
+	n := 0
+	for _, l := range p.Leases {
+		n += len(l.Placements)
+	}
+	return n
+}
+
+// Sentence is the plan in words: what runs on what, for how much, and how far from
+// the best possible it can be.
+func (p Plan) Sentence() string {
+	if len(p.Leases) == 0 && len(p.Unplaced) == 0 {
+		return "There is nothing to run."
+	}
+	s := fmt.Sprintf("%s on %s for %s", count(p.Placed(), "replica"), count(p.Machines(), "machine"), p.UnitPrice)
+	if p.BaselinePrice > p.UnitPrice {
+		s += fmt.Sprintf(" instead of %s with one on-demand machine each (%.0f %% less)", p.BaselinePrice, 100*(1-p.UnitPrice.USD()/p.BaselinePrice.USD()))
+	}
+	switch {
+	case p.Status == PlanOptimal:
+		s += "; proven to be the cheapest"
+	case p.Status == PlanFeasible:
+		s += fmt.Sprintf("; proven to be within %.2f %% of the cheapest", 100*p.Gap)
+	}
+	if n := len(p.Unplaced); n > 0 {
+		s += fmt.Sprintf("; %s could not be placed in full", count(n, "group"))
+	}
+	return s + "."
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -1,0 +1,111 @@
+package api
+
+import (
+	"time"
+
+	"purser"
+)
+
+// Plan is a plan as users see it.
+type Plan struct {
+	ID        purser.PlanID     `json:"id,omitempty"`
+	CreatedAt time.Time         `json:"created_at,omitzero"`
+	Status    purser.PlanStatus `json:"status"`
+	Rehearsal bool              `json:"rehearsal"`
+
+	HorizonHours  float64           `json:"horizon_hours"`
+	Objective     purser.Money      `json:"objective_usd"` // cost over the horizon
+	Bound         purser.Money      `json:"bound_usd"`     // no plan can cost less; proven
+	Gap           float64           `json:"gap"`           // (objective − bound) / objective
+	UnitPrice     purser.USDPerHour `json:"usd_per_hour"`  // of what runs at the start
+	BaselinePrice purser.USDPerHour `json:"baseline_usd_per_hour"`
+	SolveSeconds  float64           `json:"solve_seconds"`
+	CutByTime     bool              `json:"cut_by_time,omitempty"`
+	Summary       string            `json:"summary"` // the plan in a sentence
+
+	Leases    []PlanLease    `json:"leases"`
+	Unplaced  []PlanUnplaced `json:"unplaced"`
+	Refusals  []PlanRefusal  `json:"refusals"`
+	RunnersUp []PlanRunnerUp `json:"runners_up"`
+}
+
+// PlanLease is a machine of a plan.
+type PlanLease struct {
+	Offer      Offer           `json:"offer"`
+	Held       purser.LeaseID  `json:"held,omitempty"` // it stands already
+	Hours      float64         `json:"hours"`          // it is expected to be needed for, within the horizon
+	Placements []PlanPlacement `json:"placements"`
+}
+
+// PlanPlacement is a replica on a machine of a plan.
+type PlanPlacement struct {
+	JobID     purser.JobID `json:"job_id,omitempty"`
+	Job       string       `json:"job"`
+	Group     string       `json:"group"`
+	Replica   int          `json:"replica"`
+	Variant   string       `json:"variant"`
+	Devices   float64      `json:"devices"`
+	VCPUs     float64      `json:"vcpus"`
+	MemoryGiB float64      `json:"memory_gib"`
+}
+
+// PlanUnplaced is what a plan could not place.
+type PlanUnplaced struct {
+	Job      string `json:"job"`
+	Group    string `json:"group"`
+	Replicas int    `json:"replicas"`
+	Reason   string `json:"reason"`
+}
+
+// PlanRefusal counts the offers that could not serve a group, by reason.
+type PlanRefusal struct {
+	Job     string                       `json:"job"`
+	Group   string                       `json:"group"`
+	Offers  int                          `json:"offers"`
+	Allowed int                          `json:"allowed"`
+	Reasons map[purser.RefusalReason]int `json:"reasons"`
+}
+
+// PlanRunnerUp is the next-best offer for a group.
+type PlanRunnerUp struct {
+	Job       string            `json:"job"`
+	Group     string            `json:"group"`
+	Chosen    purser.OfferID    `json:"chosen"`
+	RunnerUp  purser.OfferID    `json:"runner_up"`
+	ExtraCost purser.USDPerHour `json:"extra_usd_per_hour"`
+}
+
+// PlanOf shows a plan. name gives a job's name from its id.
+func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
+	out := Plan{
+		ID: p.ID, CreatedAt: p.CreatedAt, Status: p.Status, Rehearsal: p.Rehearsal,
+		HorizonHours: p.Horizon.Hours(), Objective: p.Objective, Bound: p.Bound, Gap: p.Gap,
+		UnitPrice: p.UnitPrice, BaselinePrice: p.BaselinePrice, SolveSeconds: p.SolveTime.Seconds(), CutByTime: p.CutByTime,
+		Summary: p.Sentence(),
+		Leases:  []PlanLease{}, Unplaced: []PlanUnplaced{}, Refusals: []PlanRefusal{}, RunnersUp: []PlanRunnerUp{},
+	}
+	for _, l := range p.Leases {
+		lease := PlanLease{Offer: OfferOf(l.Offer), Held: l.Held, Hours: l.Duration.Hours(), Placements: []PlanPlacement{}}
+		for _, pl := range l.Placements {
+			lease.Placements = append(lease.Placements, PlanPlacement{
+				JobID: pl.Job, Job: name(pl.Job), Group: pl.Group, Replica: pl.Replica, Variant: pl.Variant,
+				Devices: pl.Devices.Devices(), VCPUs: float64(pl.MilliCPU) / 1000, MemoryGiB: float64(pl.MemoryMiB) / 1024,
+			})
+		}
+		out.Leases = append(out.Leases, lease)
+	}
+	for _, u := range p.Unplaced {
+		out.Unplaced = append(out.Unplaced, PlanUnplaced{Job: name(u.Job), Group: u.Group, Replicas: u.Replicas, Reason: u.Reason})
+	}
+	for _, r := range p.Refusals {
+		reasons := r.Reasons
+		if reasons == nil {
+			reasons = map[purser.RefusalReason]int{}
+		}
+		out.Refusals = append(out.Refusals, PlanRefusal{Job: name(r.Job), Group: r.Group, Offers: r.Offers, Allowed: r.Allowed, Reasons: reasons})
+	}
+	for _, r := range p.RunnersUp {
+		out.RunnersUp = append(out.RunnersUp, PlanRunnerUp{Job: name(r.Job), Group: r.Group, Chosen: r.Chosen, RunnerUp: r.RunnerUp, ExtraCost: r.ExtraCost})
+	}
+	return out
+}
