@@ -42,7 +42,7 @@ type Offer struct {
 	Zone         string         `json:"zone,omitempty"` // empty: the whole region
 	InstanceType string         `json:"instance_type"`
 	Option       PurchaseOption `json:"purchase_option"`
-	Shape        `json:"shape"`
+	Shape
 
 	UnitPrice  USDPerHour `json:"usd_per_hour"` // of the whole machine
 	Limit      int        `json:"limit"`        // machines that can be had; Unlimited when not known
