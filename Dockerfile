@@ -9,10 +9,9 @@ FROM node:22-trixie-slim AS page
 WORKDIR /src
 COPY .npmrc package.json package-lock.json ./
 RUN npm ci --omit=optional
-COPY .npmrc web/package.json web/package-lock.json web/
-RUN cd web && npm ci
 COPY . .
-RUN cd web && npm run build
+WORKDIR /src/web
+RUN npm ci && npm run build
 
 # 2. The program.
 FROM golang:1.26-trixie AS program
@@ -24,8 +23,8 @@ RUN go mod download
 COPY . .
 COPY --from=page /src/node_modules/highs node_modules/highs
 COPY --from=page /src/web/dist web/dist
-RUN go generate ./optimizer/highs
-RUN go build -ldflags "-X main.version=$VERSION" -o /purser ./cmd/purser
+RUN go generate ./optimizer/highs && \
+    go build -ldflags "-X main.version=$VERSION" -o /purser ./cmd/purser
 
 # 3. What runs. Purser starts Debian's Postgres itself, as its own user; the cluster
 #    that the package would set up is not made.
@@ -39,7 +38,7 @@ RUN useradd --system --uid 7077 --home-dir /var/lib/purser --shell /usr/sbin/nol
     install --directory --owner purser --group purser --mode 0700 /var/lib/purser /var/cache/purser
 COPY --from=program /purser /usr/local/bin/purser
 COPY LICENSE NOTICE /usr/share/doc/purser/
-USER purser
+USER 7077
 ENV HOME=/var/lib/purser XDG_DATA_HOME=/var/lib XDG_CACHE_HOME=/var/cache
 VOLUME /var/lib/purser
 EXPOSE 7077

@@ -12,7 +12,7 @@ printf '==> %s\n' "$name"
 # The beat ends with the step, even when that is killed. Its sleep holds no file of ours, so
 # that whoever reads our output does not wait for it.
 (
-    while sleep 20 </dev/null >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
+    while sleep 20 >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
         printf '    ... %s: %s s\n' "$name" "$(($(date +%s) - start))"
     done
 ) &
