@@ -1,0 +1,109 @@
+package pricing
+
+import (
+	"cmp"
+	"slices"
+
+	"purser"
+)
+
+// typePlace is a type in a region: where spot and on demand are comparable.
+type typePlace struct{ provider, region, instanceType string }
+
+// flagPairs flags both sides of each pair in which spot costs more than on demand.
+func flagPairs(held []candidate) {
+	onDemand := map[typePlace][]int{}
+	for i := range held {
+		if o := held[i].row.Offer; o.Option == purser.OnDemand {
+			k := typePlace{o.Provider, o.Region, o.InstanceType}
+			onDemand[k] = append(onDemand[k], i)
+		}
+	}
+	for i := range held {
+		spot := held[i].row.Offer
+		if spot.Option != purser.Spot {
+			continue
+		}
+		j := counterpart(held, onDemand[typePlace{spot.Provider, spot.Region, spot.InstanceType}], spot.Zone)
+		if j < 0 || spot.UnitPrice <= held[j].row.Offer.UnitPrice {
+			continue
+		}
+		held[i].flag(ReasonSpotAboveOnDemand, "spot costs %s, on demand %s", spot.UnitPrice, held[j].row.Offer.UnitPrice)
+		held[j].flag(ReasonSpotAboveOnDemand, "on demand costs %s, spot %s", held[j].row.Offer.UnitPrice, spot.UnitPrice)
+	}
+}
+
+// counterpart picks the on-demand offer that a spot offer in zone is compared
+// with: of the same zone; else of the whole region; else, for a spot price of the
+// whole region, the dearest of its zones; or -1.
+func counterpart(held []candidate, onDemand []int, zone string) int {
+	regional, dearest := -1, -1
+	for _, i := range onDemand {
+		o := held[i].row.Offer
+		switch {
+		case o.Zone == zone:
+			return i
+		case o.Zone == "":
+			regional = i
+		case dearest < 0 || o.UnitPrice > held[dearest].row.Offer.UnitPrice:
+			dearest = i
+		}
+	}
+	if regional < 0 && zone == "" {
+		return dearest
+	}
+	return regional
+}
+
+// flagOutliers flags prices above medianFactor × the type's median over regions.
+func flagOutliers(held []candidate) {
+	type key struct {
+		provider, instanceType string
+		option                 purser.PurchaseOption
+	}
+	groups := map[key][]int{}
+	for i := range held {
+		o := held[i].row.Offer
+		k := key{o.Provider, o.InstanceType, o.Option}
+		groups[k] = append(groups[k], i)
+	}
+	for _, members := range groups {
+		m, ok := medianOverRegions(held, members)
+		if !ok {
+			continue
+		}
+		for _, i := range members {
+			if p := held[i].row.Offer.UnitPrice; p > medianFactor*m {
+				held[i].flag(ReasonAboveMedian, "%s is more than %d × %s, the median of this type over regions", p, medianFactor, m)
+			}
+		}
+	}
+}
+
+// medianOverRegions is the median of the regions' medians, and false with fewer
+// than medianRegions regions.
+func medianOverRegions(held []candidate, members []int) (purser.USDPerHour, bool) {
+	byRegion := map[string][]purser.USDPerHour{}
+	for _, i := range members {
+		o := held[i].row.Offer
+		byRegion[o.Region] = append(byRegion[o.Region], o.UnitPrice)
+	}
+	if len(byRegion) < medianRegions {
+		return 0, false
+	}
+	medians := make([]purser.USDPerHour, 0, len(byRegion))
+	for _, prices := range byRegion {
+		medians = append(medians, median(prices))
+	}
+	return median(medians), true
+}
+
+// median sorts p. Of an even number it is the mean of the middle two.
+func median(p []purser.USDPerHour) purser.USDPerHour {
+	slices.SortFunc(p, cmp.Compare[purser.USDPerHour])
+	n := len(p)
+	if n%2 == 1 {
+		return p[n/2]
+	}
+	return (p[n/2-1] + p[n/2]) / 2
+}

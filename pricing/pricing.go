@@ -1,0 +1,117 @@
+package pricing
+
+import (
+	"context"
+	"time"
+
+	"purser"
+)
+
+// Row is one price as a feed says it, before it can be believed. The collector
+// fills the offer as far as the feed goes; Sift fills DeviceMemoryMiB, Country and
+// ValidFrom where they are missing.
+type Row struct {
+	Offer purser.Offer
+	Place string // where the feed says it, for the quarantine: file:line or a URL
+
+	// AcceleratorName is the device as the feed wrote it, where the collector did
+	// not translate it: Sift looks it up when Offer.Accelerator is empty.
+	AcceleratorName string
+
+	// Reason is set by a collector that already knows why the row cannot be
+	// believed, such as half of a machine whose other half has no price; Detail
+	// then says so in a sentence.
+	Reason QuarantineReason
+	Detail string
+}
+
+// Batch is a part of what a feed said at one time.
+type Batch struct {
+	Source     string    // the Source of every row in it
+	ObservedAt time.Time // the newest ObservedAt of its rows
+	Rows       []Row
+}
+
+// Collector fetches and parses one price feed.
+//
+// Collect emits the feed's rows in batches and returns once all are emitted.
+//   - It may be called again at any time and from several goroutines at once; each
+//     call starts anew and, as long as the feed says the same, emits the same rows
+//     in the same order.
+//   - Every row names provider, region, instance type, option, source and when it
+//     was observed, and has a Place. Batch.Source is Source() or begins with it
+//     and a colon, and equals the Source of its rows.
+//   - A price that the feed does not offer is no row. A price that it offers and
+//     that makes no sense is a row: it is Sift's to refuse.
+//   - An error of emit ends the call at once and is returned, wrapped or as it is.
+//   - When ctx ends, Collect returns soon with ctx's error in the chain.
+//   - A feed whose form is broken fails before the first batch where its whole
+//     form can be known then (a file); otherwise the batches emitted before the
+//     error stand: each is whole in itself, and prices not seen simply age.
+//   - The result is nil or a *purser.Error, apart from what emit returned. It does
+//     not retry: when to call again is the caller's decision, by kind and RetryAfter.
+type Collector interface {
+	Source() string
+	Collect(ctx context.Context, emit func(Batch) error) error
+}
+
+// QuarantineReason says why a row cannot be believed. The texts are stored, so a
+// text once published never changes.
+type QuarantineReason string
+
+// The reasons of quarantine; the package comment defines them.
+const (
+	ReasonIncomplete         QuarantineReason = "incomplete"           // it does not say all that an offer needs
+	ReasonPriceMissing       QuarantineReason = "price_missing"        // the feed lists the machine without any price
+	ReasonPriceNotPositive   QuarantineReason = "price_not_positive"   // 0 or less
+	ReasonPriceTooHigh       QuarantineReason = "price_too_high"       // above MaxPrice
+	ReasonUnknownAccelerator QuarantineReason = "unknown_accelerator"  // a device that Purser does not know
+	ReasonImpossibleShape    QuarantineReason = "impossible_shape"     // no machine looks like this
+	ReasonConflicting        QuarantineReason = "conflicting"          // the feed has another, newer or dearer price for the same offer
+	ReasonSpotAboveOnDemand  QuarantineReason = "spot_above_on_demand" // one of a pair in which spot costs more
+	ReasonAboveMedian        QuarantineReason = "above_median"         // more than 3 × the type's median over regions
+)
+
+// MaxPrice is the highest price of one machine that can be believed. The dearest
+// slice of accelerators on any price list, thousands of TPU chips, costs less
+// than 50,000 $/h.
+const MaxPrice purser.USDPerHour = 1_000_000 * 1_000_000_000
+
+// Quarantined is a row that cannot be believed, kept for a person to look at.
+type Quarantined struct {
+	Offer  purser.Offer     `json:"offer"` // as far as the feed goes
+	Reason QuarantineReason `json:"reason"`
+	Detail string           `json:"detail"` // a sentence with the figures
+	Place  string           `json:"place"`
+}
+
+// Sifted is what Sift makes of rows. Offers are sorted by ID, which is unique
+// among them; Quarantined by provider, region, zone, type, option and place.
+type Sifted struct {
+	Offers      []purser.Offer
+	Quarantined []Quarantined
+	Merged      int // rows that repeated an offer exactly
+}
+
+// Reasons counts the quarantined rows by reason.
+func (s Sifted) Reasons() map[QuarantineReason]int {
+	out := map[QuarantineReason]int{}
+	for _, q := range s.Quarantined {
+		out[q.Reason]++
+	}
+	return out
+}
+
+// Collect gathers all rows of one collection of c, for callers that sift a whole
+// feed at once, as the rules that compare rows need.
+func Collect(ctx context.Context, c Collector) ([]Row, error) {
+	var rows []Row
+	err := c.Collect(ctx, func(b Batch) error {
+		rows = append(rows, b.Rows...)
+		return nil
+	})
+	if err != nil {
+		return nil, purser.Wrap(purser.KindUnavailable, "pricing.Collect", err)
+	}
+	return rows, nil
+}

@@ -1,0 +1,196 @@
+package pricing
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"purser"
+)
+
+// medianFactor and medianRegions bound the rule above_median.
+const (
+	medianFactor  = 3
+	medianRegions = 3
+)
+
+// Sift splits rows into offers that can be believed and rows that cannot, by the
+// rules of the package comment. It is pure; the result does not depend on the
+// order of the rows, and len(rows) = Offers + Quarantined + Merged. Rules that
+// compare rows see only the rows given, so give a whole feed at once.
+func Sift(rows []Row) Sifted {
+	var out Sifted
+	held := make([]candidate, 0, len(rows))
+	for _, r := range rows {
+		r.Offer = complete(r)
+		if reason, detail := judge(r); reason != "" {
+			out.Quarantined = append(out.Quarantined, Quarantined{r.Offer, reason, detail, r.Place})
+			continue
+		}
+		held = append(held, candidate{id: r.Offer.ID(), row: r})
+	}
+	held = out.dedupe(held)
+	flagPairs(held)
+	flagOutliers(held)
+	out.Offers = make([]purser.Offer, 0, len(held))
+	for _, c := range held {
+		if c.reason != "" {
+			out.Quarantined = append(out.Quarantined, Quarantined{c.row.Offer, c.reason, c.detail, c.row.Place})
+			continue
+		}
+		out.Offers = append(out.Offers, c.row.Offer)
+	}
+	out.sortQuarantined()
+	return out
+}
+
+// candidate is a row that stands up alone, with its id computed once.
+type candidate struct {
+	id     purser.OfferID
+	row    Row
+	reason QuarantineReason
+	detail string
+}
+
+func (c *candidate) flag(reason QuarantineReason, format string, args ...any) {
+	if c.reason == "" {
+		c.reason, c.detail = reason, fmt.Sprintf(format, args...)
+	}
+}
+
+// complete fills what follows from the rest of the row.
+func complete(r Row) purser.Offer {
+	o := r.Offer
+	if o.Accelerator == "" {
+		if a, ok := purser.AcceleratorNamed(r.AcceleratorName); ok {
+			o.Accelerator = a.Name
+		}
+	}
+	if o.Accelerator != "" && o.DeviceMemoryMiB == 0 {
+		if a, ok := purser.AcceleratorNamed(o.Accelerator); ok {
+			o.DeviceMemoryMiB = int64(a.MemoryGiB * 1024)
+		}
+	}
+	if o.Country == "" {
+		o.Country = Country(o.Provider, o.Region)
+	}
+	if o.ValidFrom.IsZero() {
+		o.ValidFrom = o.ObservedAt
+	}
+	return o
+}
+
+// judge looks at one row alone.
+func judge(r Row) (QuarantineReason, string) {
+	o := r.Offer
+	switch {
+	case r.Reason != "":
+		return r.Reason, r.Detail
+	case o.Provider == "" || o.Region == "" || o.InstanceType == "" || o.Option == "" || o.Source == "" || o.ObservedAt.IsZero():
+		return ReasonIncomplete, "provider, region, instance type, purchase option, source and time of observation must be given"
+	case o.UnitPrice < 0, o.UnitPrice == 0 && o.Option != purser.Private:
+		return ReasonPriceNotPositive, fmt.Sprintf("the price is %s", o.UnitPrice)
+	case o.UnitPrice > MaxPrice:
+		return ReasonPriceTooHigh, fmt.Sprintf("%s is above %s, more than any machine costs", o.UnitPrice, MaxPrice)
+	}
+	if reason, detail := judgeAccelerator(r); reason != "" {
+		return reason, detail
+	}
+	return judgeShape(o)
+}
+
+func judgeAccelerator(r Row) (QuarantineReason, string) {
+	name := r.Offer.Accelerator
+	if name == "" {
+		name = r.AcceleratorName
+	}
+	if name == "" {
+		return "", ""
+	}
+	if a, ok := purser.AcceleratorNamed(name); !ok || a.Name != r.Offer.Accelerator {
+		return ReasonUnknownAccelerator, fmt.Sprintf("%q is not an accelerator that Purser knows", name)
+	}
+	return "", ""
+}
+
+// Above these sizes a figure is a slip of the pen, or of a unit.
+const (
+	maxDevices   = 100_000 * purser.OneDevice
+	maxMilliCPU  = 10_000_000 * 1000
+	maxMemoryMiB = 1 << 34 // 16 PiB, all hosts of a large slice together
+)
+
+func judgeShape(o purser.Offer) (QuarantineReason, string) {
+	bad := func(format string, args ...any) (QuarantineReason, string) {
+		return ReasonImpossibleShape, fmt.Sprintf(format, args...)
+	}
+	switch {
+	case o.Devices < 0 || o.MilliCPU < 0 || o.MemoryMiB < 0 || o.DeviceMemoryMiB < 0 || o.DiskMiB < 0:
+		return bad("no size can be negative")
+	case o.Accelerator != "" && o.Devices == 0:
+		return bad("it names %s and has none", o.Accelerator)
+	case o.Accelerator == "" && (o.Devices != 0 || o.DeviceMemoryMiB != 0):
+		return bad("it counts %s devices of no name", o.Devices)
+	case o.Accelerator != "" && o.DeviceMemoryMiB == 0:
+		return bad("its devices have no memory")
+	case o.Devices > purser.OneDevice && !o.Devices.Whole():
+		return bad("%s devices: above one, devices are whole", o.Devices)
+	case o.MilliCPU == 0 || o.MemoryMiB == 0:
+		return bad("a machine has vCPUs and memory: this one has %g vCPUs and %s", float64(o.MilliCPU)/1000, purser.GiB(o.MemoryMiB))
+	case o.Devices > maxDevices || o.MilliCPU > maxMilliCPU || o.MemoryMiB > maxMemoryMiB || o.DeviceMemoryMiB > maxMemoryMiB:
+		return bad("%s devices, %g vCPUs and %s are more than any machine has", o.Devices, float64(o.MilliCPU)/1000, purser.GiB(o.MemoryMiB))
+	}
+	if err := o.Check(); err != nil {
+		return bad("%v", err)
+	}
+	return "", ""
+}
+
+// dedupe sorts the candidates by id and leaves one of each, in that order.
+func (s *Sifted) dedupe(held []candidate) []candidate {
+	slices.SortFunc(held, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), preferred(a.row, b.row))
+	})
+	kept := held[:0]
+	for _, c := range held {
+		if n := len(kept); n > 0 && kept[n-1].id == c.id {
+			first := kept[n-1].row
+			if first.Offer.UnitPrice == c.row.Offer.UnitPrice && first.Offer.Shape == c.row.Offer.Shape {
+				s.Merged++
+				continue
+			}
+			s.Quarantined = append(s.Quarantined, Quarantined{c.row.Offer, ReasonConflicting,
+				fmt.Sprintf("%s says %s for the same offer", first.Place, describe(first.Offer)), c.row.Place})
+			continue
+		}
+		kept = append(kept, c)
+	}
+	return kept
+}
+
+func describe(o purser.Offer) string {
+	return fmt.Sprintf("%s on %s (%s devices, %g vCPUs, %s)", o.UnitPrice, o.ObservedAt.UTC().Format("2006-01-02"),
+		o.Devices, float64(o.MilliCPU)/1000, purser.GiB(o.MemoryMiB))
+}
+
+// preferred orders rows of one offer, the one to keep first: newest, dearest, then
+// smallest, so that a plan relies on what all of them agree to.
+func preferred(a, b Row) int {
+	x, y := a.Offer, b.Offer
+	return cmp.Or(
+		y.ObservedAt.Compare(x.ObservedAt), y.ValidFrom.Compare(x.ValidFrom), cmp.Compare(y.UnitPrice, x.UnitPrice),
+		cmp.Compare(x.Devices, y.Devices), cmp.Compare(x.MilliCPU, y.MilliCPU), cmp.Compare(x.MemoryMiB, y.MemoryMiB),
+		cmp.Compare(x.DeviceMemoryMiB, y.DeviceMemoryMiB), cmp.Compare(x.DiskMiB, y.DiskMiB), strings.Compare(x.Accelerator, y.Accelerator),
+		strings.Compare(x.Source, y.Source), cmp.Compare(x.Limit, y.Limit), strings.Compare(x.Country, y.Country), strings.Compare(a.Place, b.Place))
+}
+
+func (s *Sifted) sortQuarantined() {
+	slices.SortFunc(s.Quarantined, func(a, b Quarantined) int {
+		x, y := a.Offer, b.Offer
+		return cmp.Or(
+			strings.Compare(x.Provider, y.Provider), strings.Compare(x.Region, y.Region), strings.Compare(x.Zone, y.Zone),
+			strings.Compare(x.InstanceType, y.InstanceType), cmp.Compare(x.Option, y.Option), strings.Compare(a.Place, b.Place),
+			cmp.Compare(a.Reason, b.Reason), cmp.Compare(x.UnitPrice, y.UnitPrice), strings.Compare(a.Detail, b.Detail))
+	})
+}
