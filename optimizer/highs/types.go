@@ -65,9 +65,10 @@ type Limits struct {
 	SimplexIterations int
 	// Nodes is the most branch-and-bound nodes of a MIP. 0: no limit; to stop after the root node ask for 1.
 	Nodes int
-	// Ticks is the most clock readings HiGHS may make. It reads its clock about once per simplex iteration, cut round, heuristic step
-	// or node, so this is a limit on work that covers the whole Run and is the same on every machine. 0: no limit.
-	Ticks int64
+	// Work is the most work in units of 65,536 rounds of loops inside the module, about 0.1 ms each: so 10,000 are about a second. It
+	// covers the whole Run, presolve and heuristics included, and means the same on every machine; HiGHS notices its end within
+	// some milliseconds to some tenths of a second. 0: no limit.
+	Work int64
 	// Deadline is when HiGHS is told that its time is up: it then stops by itself and returns what it has, with StatusTimeLimit.
 	// Zero: none. What it returns then depends on the machine's speed; without a Deadline a Run is reproducible bit by bit.
 	// For a hard stop give Run's context a later deadline.
@@ -113,8 +114,8 @@ const (
 	StatusIterationLimit
 	// StatusNodeLimit: Limits.Nodes was used up.
 	StatusNodeLimit
-	// StatusTickLimit: Limits.Ticks was used up.
-	StatusTickLimit
+	// StatusWorkLimit: Limits.Work was used up.
+	StatusWorkLimit
 	// StatusTimeLimit: Limits.Deadline passed.
 	StatusTimeLimit
 )
@@ -145,7 +146,7 @@ type Result struct {
 
 	SimplexIterations int   // of this Run; for a MIP of all its LPs
 	Nodes             int64 // of this Run
-	Ticks             int64 // clock readings of this Run, see Limits.Ticks
+	Work              int64 // of this Run, in the unit of Limits.Work
 }
 
 // BasisStatus says where a column or row stands in a basis.
