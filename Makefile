@@ -21,6 +21,7 @@ export GOFLAGS     := $(strip $(filter-out -trimpath -buildvcs=%,$(shell $(GO) e
 # No step may bring a browser of its own; scripts/chromium.sh finds Debian's.
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 export PUPPETEER_SKIP_DOWNLOAD          := 1
+export npm_config_update_notifier       := false
 
 # Files that stand for a finished step.
 ROOT_PACKAGES := node_modules/.package-lock.json
@@ -29,9 +30,6 @@ SOLVER        := optimizer/highs/wasm/highs.wasm
 PAGE          := web/dist/index.html
 WEB_SOURCES   := $(shell find web -type f -not -path '*/node_modules/*' -not -path 'web/dist/*' \
                    -not -name '*.go' -not -name '*.md' -not -path '*/test-results/*' 2>/dev/null)
-
-# What `make verify` writes anew and compares.
-GENERATED := optimizer/highs/table_gen.go .golangci.yml
 
 .PHONY: help
 help: ## List the targets
@@ -72,9 +70,7 @@ bench: build ## Run the benchmark ladder and every Go benchmark once
 
 .PHONY: verify
 verify: build ## Write all generated files anew and fail where they differ
-	@$(STEP) "generate" sh scripts/generate.sh
-	@git diff --exit-code --stat -- $(GENERATED) || \
-	  { echo "Generated files differ from what is committed: look at the difference above and commit it." >&2; exit 1; }
+	@sh scripts/verify.sh
 
 .PHONY: clean
 clean: ## Remove everything that make has built or brought into this folder
