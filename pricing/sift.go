@@ -191,6 +191,6 @@ func (s *Sifted) sortQuarantined() {
 		return cmp.Or(
 			strings.Compare(x.Provider, y.Provider), strings.Compare(x.Region, y.Region), strings.Compare(x.Zone, y.Zone),
 			strings.Compare(x.InstanceType, y.InstanceType), cmp.Compare(x.Option, y.Option), strings.Compare(a.Place, b.Place),
-			cmp.Compare(a.Reason, b.Reason), cmp.Compare(x.UnitPrice, y.UnitPrice), strings.Compare(a.Detail, b.Detail))
+			cmp.Compare(a.Reason, b.Reason), strings.Compare(a.Detail, b.Detail), preferred(Row{Offer: x}, Row{Offer: y}))
 	})
 }
