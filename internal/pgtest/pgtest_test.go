@@ -4,8 +4,12 @@ package pgtest
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -57,5 +61,56 @@ func TestEmptyDatabase(t *testing.T) {
 	}
 	if n != 0 {
 		t.Errorf("a fresh database holds %d tables, want none", n)
+	}
+}
+
+func TestSweepRemovesOnlyWhatIsAbandoned(t *testing.T) {
+	base := t.TempDir()
+	old := time.Now().Add(-2 * abandonedAfter)
+	folder := func(name string) string {
+		path := filepath.Join(base, name)
+		if err := os.MkdirAll(filepath.Join(path, "data"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	age := func(path string) {
+		if err := os.Chtimes(path, old, old); err != nil {
+			t.Fatal(err)
+		}
+	}
+	crashed, held, young, other := folder(folderPrefix+"crashed"), folder(folderPrefix+"held"), folder(folderPrefix+"young"), folder("other")
+	for _, path := range []string{crashed, held} {
+		f, err := os.Create(filepath.Join(path, "data.lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if path == held {
+			if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	alive := folder(folderPrefix + "alive")
+	if err := os.WriteFile(filepath.Join(alive, "data", "postmaster.pid"), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	age(crashed)
+	age(held)
+	age(other)
+	age(alive)
+	sweepIn(base)
+	for path, want := range map[string]bool{crashed: false, held: true, young: true, other: true, alive: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", filepath.Base(path), err == nil, want)
+		}
+	}
+}
+
+func BenchmarkClone(b *testing.B) {
+	New(b, fruit)
+	for b.Loop() {
+		New(b, fruit)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"purser"
@@ -166,7 +167,7 @@ func examine(ctx context.Context, cfg Config, id identity, c candidate) (Binarie
 	}
 	root := filepath.Dir(dir)
 	linkErr := makeLinks(root)
-	if linkErr != nil && !errors.Is(linkErr, fs.ErrPermission) && !readOnly(linkErr) {
+	if linkErr != nil && !errors.Is(linkErr, fs.ErrPermission) && !errors.Is(linkErr, syscall.EROFS) {
 		return Binaries{}, linkErr
 	}
 	bins, err := version(ctx, id, dir)
@@ -174,7 +175,7 @@ func examine(ctx context.Context, cfg Config, id identity, c candidate) (Binarie
 		bins.Origin = c.origin
 		return bins, nil
 	}
-	if linkErr == nil && !errors.Is(err, fs.ErrPermission) {
+	if linkErr == nil && !errors.Is(err, syscall.EACCES) {
 		return Binaries{}, err
 	}
 	// The server's user cannot run them here, or we cannot complete them here.

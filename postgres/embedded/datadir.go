@@ -72,30 +72,27 @@ func makeParents(dir string) error {
 	return os.Chmod(dir, 0o755)
 }
 
-// adopt makes existing data the identity's, as when it was restored by root or the
-// configured user has changed.
+// adopt makes existing data the identity's, as when root restored it or the configured
+// user has changed. The folder itself changes hands last, so that an adoption that was cut short is
+// seen and done again.
 func adopt(dir string, id identity) error {
-	if id.drop {
-		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			if uid, _ := owner(info); uid == id.uid {
-				return nil
-			}
-			return id.give(name)
-		})
-		if err != nil {
-			return err
-		}
-	}
 	info, err := os.Stat(dir)
 	if err != nil {
 		return err
+	}
+	if uid, _ := owner(info); id.drop && uid != id.uid {
+		err := filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
+			if err == nil && name != dir {
+				err = id.give(name)
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // a backend that is still ending removed it
+			}
+			return err
+		})
+		if err := errors.Join(err, id.give(dir)); err != nil {
+			return err
+		}
 	}
 	// PostgreSQL accepts 0700 and 0750 alone.
 	if mode := info.Mode().Perm(); mode != 0o700 && mode != 0o750 {

@@ -71,8 +71,6 @@ func makeLink(points, name string) error {
 	return os.Rename(temp, name)
 }
 
-func readOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
-
 // copyTree copies an installation to where the identity can read it, once: the copy's
 // name holds what identifies the original, and it gets that name when it is whole.
 func copyTree(cfg Config, id identity, root string) (string, error) {

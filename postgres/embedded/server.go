@@ -5,6 +5,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,7 +66,11 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if err := makeParents(filepath.Dir(cfg.DataDir)); err != nil {
-		return nil, fail(purser.KindUnavailable, "embedded.Start", err, "the folder %s cannot be made", filepath.Dir(cfg.DataDir))
+		kind := purser.KindUnavailable
+		if errors.Is(err, fs.ErrPermission) {
+			kind = purser.KindForbidden
+		}
+		return nil, hint(fail(kind, "embedded.Start", err, "the folder %s cannot be made", filepath.Dir(cfg.DataDir)), "choose another data folder")
 	}
 	l, err := acquire(cfg.DataDir+".lock", cfg.DataDir)
 	if err != nil {
@@ -97,6 +102,10 @@ func (s *Server) start(ctx context.Context, content contents) (err error) {
 	if err := s.admit(ctx); err != nil {
 		return err
 	}
+	taken, err := endSurvivor(ctx, s.cfg.DataDir, s.cfg.Logger)
+	if err != nil {
+		return err
+	}
 	if content.major == 0 {
 		s.cfg.Logger.Info("making the data folder of the private postgres", "path", s.cfg.DataDir, "version", s.bins.Version)
 		if err := initialize(ctx, s.cfg, s.id, s.bins); err != nil {
@@ -104,10 +113,6 @@ func (s *Server) start(ctx context.Context, content contents) (err error) {
 		}
 	} else if err := adopt(s.cfg.DataDir, s.id); err != nil {
 		return fail(purser.KindForbidden, "embedded.Start", err, "the data in %s cannot be given to uid %d", s.cfg.DataDir, s.id.uid)
-	}
-	taken, err := endSurvivor(ctx, s.cfg.DataDir, s.cfg.Logger)
-	if err != nil {
-		return err
 	}
 	if s.sockets, err = socketDir(s.cfg, s.id); err != nil {
 		return err
