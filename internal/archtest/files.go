@@ -89,3 +89,27 @@ func CheckLocks(texts map[string]string) []Violation {
 	}
 	return sorted(out)
 }
+
+var markdownLink = regexp.MustCompile(`\]\(([^)\s#]+)(?:#[^)\s]*)?\)`)
+
+// CheckLinks refuses links from a page to a file that is not there. Links to the
+// web are not followed.
+func CheckLinks(fsys fs.FS, texts map[string]string) []Violation {
+	var out []Violation
+	for name, text := range texts {
+		if path.Ext(name) != ".md" {
+			continue
+		}
+		for i, line := range strings.Split(text, "\n") {
+			for _, m := range markdownLink.FindAllStringSubmatch(line, -1) {
+				if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+					continue
+				}
+				if _, err := fs.Stat(fsys, path.Join(path.Dir(name), m[1])); err != nil {
+					out = append(out, Violation{name, i + 1, "link", m[1] + " is not there"})
+				}
+			}
+		}
+	}
+	return sorted(out)
+}

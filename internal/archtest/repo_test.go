@@ -76,6 +76,7 @@ func TestInits(t *testing.T)           { report(t, CheckInits(theTree(t))) }
 func TestPure(t *testing.T)            { report(t, CheckPure(theTree(t), thePage(t))) }
 func TestLengths(t *testing.T)         { report(t, CheckLengths(theTexts(t))) }
 func TestLocks(t *testing.T)           { report(t, CheckLocks(theTexts(t))) }
+func TestLinks(t *testing.T)           { report(t, CheckLinks(os.DirFS(top), theTexts(t))) }
 
 func TestMachinePlaces(t *testing.T) {
 	var folders []string

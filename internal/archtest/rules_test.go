@@ -264,6 +264,14 @@ func TestLayerRules(t *testing.T) {
 	}
 }
 
+func TestLinkRule(t *testing.T) {
+	fsys := fstest.MapFS{"docs/a.md": {}, "docs/adr/b.md": {}, "LICENSE": {}}
+	expect(t, CheckLinks(fsys, map[string]string{
+		"docs/a.md": "see [b](adr/b.md#part), [the licence](../LICENSE), [all](adr/), [elsewhere](https://example.org/x)\nand [c](c.md)\n",
+		"a.go":      "// [c](c.md)\n",
+	}), "docs/a.md:2: link: c.md is not there")
+}
+
 func TestTextsLeavesOutWhatIsNoText(t *testing.T) {
 	fsys := fstest.MapFS{"a.txt": {Data: []byte("a")}, "b.bin": {Data: []byte("a\x00b")}}
 	texts, err := Texts(fsys, []string{"a.txt", "b.bin", "gone.txt"})
