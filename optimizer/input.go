@@ -1,0 +1,104 @@
+package optimizer
+
+import (
+	"time"
+
+	"purser"
+)
+
+// Input is everything that a plan depends on. Nothing else does: no clock, no environment, no randomness but Options.Seed.
+type Input struct {
+	Now     time.Time     `json:"now"`        // when machines are asked for; deadlines count from it
+	Horizon time.Duration `json:"horizon_ns"` // how far the cost is counted; 0 means DefaultHorizon
+
+	// Offers are the machines that can be bought, each ID once. Limit counts those that can be had besides the held ones.
+	Offers []purser.Offer `json:"offers"`
+	// Jobs are the live jobs, each ID once. Ended jobs are passed over.
+	Jobs []purser.Job `json:"jobs"`
+	// Needs says which replicas of which groups need a place. A training group without a Need needs all its replicas for their whole
+	// run; an inference group needs what its demand says, and takes no Need.
+	Needs []Need `json:"needs,omitempty"`
+	// Held are the leases that stand now, with what runs on them. A replica runs in one place at most.
+	Held   []Held         `json:"held,omitempty"`
+	Quotas []purser.Quota `json:"quotas,omitempty"`
+
+	// KeepPlacements leaves every held placement where it is (a planning sweep). Otherwise replicas may move at a price (a rebalance).
+	KeepPlacements bool `json:"keep_placements,omitempty"`
+	// MoveHours is what moving a replica costs: its share of its machine's price for so many hours. 0 means DefaultMoveHours.
+	MoveHours float64 `json:"move_hours,omitempty"`
+	// MinGain is the share of the cost that moves must save together, else nothing moves. 0 means DefaultMinGain.
+	MinGain float64 `json:"min_gain,omitempty"`
+	// Snapshot prices what runs at one moment: every run lasts an hour, nothing takes time to start, and the horizon is an hour. The
+	// objective is then in $ per hour.
+	Snapshot bool `json:"snapshot,omitempty"`
+	// StartUp is how long a new machine of an offer is paid before it works. Nil means DefaultStartUp.
+	StartUp func(purser.Offer) time.Duration `json:"-"`
+}
+
+// Need says which replicas of a training group need a place.
+type Need struct {
+	Job   purser.JobID `json:"job"`
+	Group string       `json:"group"`
+	// Replicas are those that wait or run, each once. A gang needs all of its replicas or none.
+	Replicas []int `json:"replicas"`
+	// Left is the share of its run that a replica still has before it, above 0 and at most 1, by replica; 1 where it is not given. It
+	// is rounded up to a 32nd, so that like replicas stay alike.
+	Left map[int]float64 `json:"left,omitempty"`
+}
+
+// Held is a lease that stands, and what runs on it.
+type Held struct {
+	Lease      purser.Lease       `json:"lease"` // its Offer carries the price in force
+	Placements []purser.Placement `json:"placements,omitempty"`
+}
+
+// The defaults of Input.
+const (
+	DefaultHorizon   = 24 * time.Hour
+	DefaultMoveHours = 0.25
+	DefaultMinGain   = 0.01
+)
+
+// DefaultStartUp is 3 minutes for a machine that is bought and nothing for a private one, which stands already. Cloud machines with
+// accelerators take 1 to 5 minutes from the call to a shell.
+func DefaultStartUp(o purser.Offer) time.Duration {
+	if o.Option == purser.Private {
+		return 0
+	}
+	return 3 * time.Minute
+}
+
+// Options say how hard to try. The zero value is right for most problems. A deadline is the context's: Solve then returns the best
+// plan found, marked CutByTime. Without one the result depends on the input, the limits and the seed alone, byte for byte.
+type Options struct {
+	Work Work
+	Seed uint64
+	// GapTarget ends the search once (objective − bound)/objective is at most this. 0 means DefaultGapTarget; negative: the work limits
+	// alone end it.
+	GapTarget float64
+	// Workers is how many goroutines price patterns. 0 means 2. The result does not depend on it.
+	Workers int
+	// Progress is called from Solve's goroutine whenever the plan or the bound got better. It must return soon.
+	Progress func(Progress)
+}
+
+// DefaultGapTarget is the gap below which more search is not worth its time.
+const DefaultGapTarget = 1e-4
+
+// Work limits the search by work, so that it ends at the same point on every machine. 0 means the default.
+type Work struct {
+	Rounds        int   // rounds of column generation for the bound; default 400
+	KnapsackNodes int64 // nodes of one knapsack when it has to be proven; default 200,000
+	MIPWork       int64 // of one integer program, in highs.Limits.Work units of about 0.1 ms; default 20,000
+	Dives         int   // whole dives and repairs of a part of the plan; default 12
+}
+
+// Progress is where the search stands.
+type Progress struct {
+	Stage     string // greedy, bound, dive, repair, exact
+	Round     int    // within the stage
+	Objective purser.Money
+	Bound     purser.Money
+	Gap       float64
+	Machines  int
+}
