@@ -1,0 +1,236 @@
+package jobfile
+
+import (
+	"strings"
+
+	"purser"
+)
+
+// Limits are what an account may hold at once and the machines that are owned.
+type Limits struct {
+	Quotas []purser.Quota
+	// Private are machines of the user's own as offers: option private, limit the
+	// count of equal machines, price what an hour of one costs (0 when it is paid
+	// for already). Provider and source are "private"; ValidFrom and ObservedAt
+	// are left to the caller.
+	Private []purser.Offer
+}
+
+// PrivateProvider is the provider of private machines. DefaultSite is their
+// region when the file names none.
+const (
+	PrivateProvider = "private"
+	DefaultSite     = "local"
+)
+
+type limitsFile struct{ quotas, private value }
+
+var limitsTable = table[limitsFile]{what: "a limits file", fields: []field[limitsFile]{
+	{"version", func(_ *reader, _ *limitsFile, v value) error {
+		n, err := v.integer(0, 1<<30)
+		if err == nil && n != 1 {
+			err = v.fail("this Purser reads version 1", "version %d of the limits file is not known", n)
+		}
+		return err
+	}},
+	{"quotas", func(_ *reader, f *limitsFile, v value) error { f.quotas = v; return v.wantList("quotas") }},
+	{"private", func(_ *reader, f *limitsFile, v value) error { f.private = v; return v.wantList("private machines") }},
+}}
+
+func (v value) wantList(what string) error {
+	if !v.isList() {
+		return v.wrong("a list of "+what, "")
+	}
+	return nil
+}
+
+var quotaTable = table[purser.Quota]{what: "a quota", fields: []field[purser.Quota]{
+	{"name", func(_ *reader, q *purser.Quota, v value) (err error) { q.Name, err = v.word(); return }},
+	{"provider", func(_ *reader, q *purser.Quota, v value) (err error) { q.Provider, err = v.provider(); return }},
+	{"region", func(_ *reader, q *purser.Quota, v value) (err error) { q.Region, err = v.word(); return }},
+	{"purchase_option", func(_ *reader, q *purser.Quota, v value) error {
+		s, err := v.option()
+		q.Option = purser.PurchaseOption(s)
+		return err
+	}},
+	{"accelerator", func(_ *reader, q *purser.Quota, v value) error {
+		m, err := v.oneModel(false)
+		q.Accelerator = m.name
+		return err
+	}},
+	{"instance_type_prefix", func(_ *reader, q *purser.Quota, v value) (err error) { q.TypePrefix, err = v.word(); return }},
+	{"unit", func(_ *reader, q *purser.Quota, v value) error {
+		s, err := v.text(maxWord)
+		if err == nil && s != purser.QuotaDevices && s != purser.QuotaVCPUs && s != purser.QuotaMachines {
+			err = v.fail("one of devices, vcpus, machines", "%q is not the unit of a quota", clip(s))
+		}
+		q.Unit = s
+		return err
+	}},
+	{"limit", func(_ *reader, q *purser.Quota, v value) error {
+		n, err := v.integer(0, 1e9)
+		q.Limit = int64(n)
+		return err
+	}},
+}}
+
+var machineTable = table[purser.Offer]{what: "a private machine", fields: []field[purser.Offer]{
+	{"name", func(_ *reader, o *purser.Offer, v value) (err error) {
+		o.InstanceType, err = v.name("a machine")
+		return
+	}},
+	{"accelerators", func(_ *reader, o *purser.Offer, v value) error {
+		m, err := v.oneModel(true)
+		o.Accelerator, o.Devices, o.DeviceMemoryMiB = m.name, m.devices, m.memory
+		return err
+	}},
+	{"cpus", func(_ *reader, o *purser.Offer, v value) (err error) { o.MilliCPU, err = v.cpus(); return }},
+	{"memory", func(_ *reader, o *purser.Offer, v value) (err error) { o.MemoryMiB, err = v.memory(); return }},
+	{"count", func(_ *reader, o *purser.Offer, v value) (err error) { o.Limit, err = v.integer(1, 1e6); return }},
+	{"region", func(_ *reader, o *purser.Offer, v value) (err error) { o.Region, err = v.word(); return }},
+	{"zone", func(_ *reader, o *purser.Offer, v value) (err error) { o.Zone, err = v.word(); return }},
+	{"country", func(_ *reader, o *purser.Offer, v value) error {
+		s, err := v.country()
+		if s == "EU" {
+			err = v.fail("name the member state, such as DE", "a machine stands in a country, not in the EU at large")
+		}
+		o.Country = s
+		return err
+	}},
+	{"usd_per_hour", func(_ *reader, o *purser.Offer, v value) (err error) { o.UnitPrice, err = v.price(); return }},
+}}
+
+// oneModel reads an accelerator that is exactly one model: a machine has one,
+// and a quota counts one. withCount reads A100-80GB:8.
+func (v value) oneModel(withCount bool) (model, error) {
+	s, err := v.text(maxWord)
+	if err != nil {
+		return model{}, v.wrong("an accelerator", "write it like A100-80GB:8")
+	}
+	word, count, given := strings.Cut(s, ":")
+	switch {
+	case given && !withCount:
+		return model{}, v.fail("the number belongs in limit", "%q has a number of devices", clip(s))
+	case !given:
+		count = "1"
+	}
+	models, err := v.models(word, count)
+	if err != nil {
+		return model{}, err
+	}
+	if len(models) > 1 {
+		return model{}, v.fail("write "+exactWords(word), "%s means several models", clip(word))
+	}
+	if withCount && !models[0].devices.Whole() {
+		return model{}, v.fail("", "a machine has whole devices")
+	}
+	return models[0], nil
+}
+
+// exactWords lists for each model of a family a word that means it alone. Where
+// the family has a model's own name (H100), that is the model's first alias.
+func exactWords(family string) string {
+	var words []string
+	for _, a := range purser.AcceleratorsMatching(family) {
+		for _, w := range append([]string{a.Name}, a.Aliases...) {
+			if len(purser.AcceleratorsMatching(w)) == 1 {
+				words = append(words, w)
+				break
+			}
+		}
+	}
+	return strings.Join(words, " or ")
+}
+
+// ParseLimits reads a limits file. Names of quotas are unique, and so are the
+// private machines' names within a region and zone.
+func ParseLimits(name string, data []byte) (Limits, error) {
+	limits, err := parseLimits(name, data)
+	if err != nil {
+		return Limits{}, inFile(name, err)
+	}
+	return limits, nil
+}
+
+func parseLimits(name string, data []byte) (Limits, error) {
+	root, err := parseTree(name, data)
+	if err != nil {
+		return Limits{}, err
+	}
+	r := &reader{}
+	var f limitsFile
+	w, err := limitsTable.read(r, root, &f)
+	if err != nil {
+		return Limits{}, err
+	}
+	if !w.has("quotas") && !w.has("private") {
+		return Limits{}, root.fail("add quotas: or private:", "the file sets no limit")
+	}
+	var out Limits
+	if w.has("quotas") {
+		if out.Quotas, err = readQuotas(r, f.quotas); err != nil {
+			return Limits{}, err
+		}
+	}
+	if w.has("private") {
+		if out.Private, err = readMachines(r, f.private); err != nil {
+			return Limits{}, err
+		}
+	}
+	return out, nil
+}
+
+func readQuotas(r *reader, list value) ([]purser.Quota, error) {
+	var out []purser.Quota
+	first := map[string]int{}
+	for _, item := range list.items() {
+		var q purser.Quota
+		w, err := quotaTable.read(r, item, &q)
+		if err != nil {
+			return nil, err
+		}
+		for _, need := range []string{"name", "unit", "limit"} {
+			if !w.has(need) {
+				return nil, item.fail("write {name: aws-spot-p, provider: aws, unit: vcpus, limit: 192}", "a quota needs %s", need)
+			}
+		}
+		if line, ok := first[q.Name]; ok {
+			return nil, w["name"].fail("", "two quotas are named %q; the first stands in line %d", clip(q.Name), line)
+		}
+		first[q.Name] = w["name"].at.Line
+		if err := q.Check(); err != nil {
+			return nil, item.fail("", "%s", err)
+		}
+		out = append(out, q)
+	}
+	return out, nil
+}
+
+func readMachines(r *reader, list value) ([]purser.Offer, error) {
+	var out []purser.Offer
+	first := map[purser.OfferID]int{}
+	for _, item := range list.items() {
+		o := purser.Offer{Provider: PrivateProvider, Region: DefaultSite, Option: purser.Private, Limit: 1, Source: PrivateProvider}
+		w, err := machineTable.read(r, item, &o)
+		if err != nil {
+			return nil, err
+		}
+		for _, need := range []string{"name", "cpus", "memory"} {
+			if !w.has(need) {
+				return nil, item.fail("write {name: rack1, accelerators: A100-80GB:8, cpus: 96, memory: 1TiB}", "a private machine needs %s", need)
+			}
+		}
+		if o.MilliCPU == 0 || o.MemoryMiB == 0 {
+			return nil, item.fail("", "a machine has vCPUs and memory")
+		}
+		if line, ok := first[o.ID()]; ok {
+			return nil, w["name"].fail("use count for equal machines", "two machines are named %q in one place; the first stands in line %d", clip(o.InstanceType), line)
+		}
+		first[o.ID()] = w["name"].at.Line
+		if err := o.Check(); err != nil {
+			return nil, item.fail("", "%s", err)
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
