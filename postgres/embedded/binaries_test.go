@@ -43,6 +43,7 @@ func TestOtherMajorIsRefused(t *testing.T) {
 
 // Data decides which programs are taken, not the order in which they are found.
 func TestProgramsFitTheData(t *testing.T) {
+	t.Parallel()
 	list := kinds(t)
 	if len(list) < 2 || list[0].Bins.Major == list[1].Bins.Major {
 		t.Skip("only one major version of PostgreSQL is here")
@@ -267,6 +268,9 @@ func TestAsAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	packageCopy(t, mkdir(t, dir, "native"))
+	if err := os.Chmod(mkdir(t, dir, "private"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(binary, "-test.v", "-test.run=^(TestStartAndStop|TestLauncherKilled|TestSecondLauncherIsRefused|TestAllProcessesKilled|TestWithout.*)$")
 	cmd.Dir = temp
 	cmd.Env = []string{"TMPDIR=" + temp, kindsVariable + "=" + string(list), "PATH=" + os.Getenv("PATH"), "PURSER_EMBEDDED_UNLINKED=" + filepath.Join(dir, "native", "bin")}
@@ -276,7 +280,7 @@ func TestAsAnotherUser(t *testing.T) {
 	if err != nil {
 		t.Errorf("as uid %d: %v", nobody, err)
 	}
-	for _, test := range []string{"TestStartAndStop/npm", "TestLauncherKilled/npm", "TestSecondLauncherIsRefused", "TestWithoutWriteAccessToThePackage"} {
+	for _, test := range []string{"TestStartAndStop/npm", "TestLauncherKilled/npm", "TestSecondLauncherIsRefused", "TestWithoutWriteAccessToThePackage", "TestWithoutRightsToTheDataFolder"} {
 		if !strings.Contains(string(out), "--- PASS: "+test) {
 			t.Errorf("%s did not run", test)
 		}
@@ -292,6 +296,19 @@ func TestWithoutWriteAccessToThePackage(t *testing.T) {
 	cfg := Config{DataDir: filepath.Join(place(t), "data"), BinDir: bin, CacheDir: filepath.Join(place(t), "cache"), Logger: testLogger(t)}
 	if s := mustStart(t, cfg); !strings.HasPrefix(s.Info().Dir, cfg.CacheDir) {
 		t.Errorf("the programs run from %s", s.Info().Dir)
+	}
+}
+
+func TestWithoutRightsToTheDataFolder(t *testing.T) {
+	bin := os.Getenv("PURSER_EMBEDDED_UNLINKED")
+	if bin == "" || os.Geteuid() == 0 {
+		t.Skip("TestAsAnotherUser runs this one")
+	}
+	private := filepath.Join(bin, "..", "..", "private")
+	for _, data := range []string{private, filepath.Join(private, "data"), filepath.Join(filepath.Dir(private), "new"), filepath.Join(filepath.Dir(private), "sub", "new")} {
+		if _, err := Start(t.Context(), Config{DataDir: data, BinDir: bin}); purser.KindOf(err) != purser.KindForbidden {
+			t.Errorf("a data folder at %s gives %v", data, err)
+		}
 	}
 }
 

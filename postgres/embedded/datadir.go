@@ -132,7 +132,10 @@ func initialize(ctx context.Context, cfg Config, id identity, bins Binaries) err
 		if ctx.Err() != nil {
 			return fail(purser.KindUnavailable, op, context.Cause(ctx), "initdb was interrupted")
 		}
-		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(out))
+		err = fmt.Errorf("%w: %s", err, complaint(out))
+		if !strings.Contains(out, "locale") {
+			break
+		}
 	}
 	if err != nil {
 		return fail(purser.KindUnavailable, op, err, "initdb of PostgreSQL %s could not make the data folder %s", bins.Version, cfg.DataDir)

@@ -10,8 +10,9 @@
 //	P/postgres.lock       held (flock) for as long as the server runs; never removed
 //	P/postgres.init-*     a data folder that is still being made; cleared at the next start
 //	P/log/postgres.log    what the server says; at most two files of 8 MiB (.log, .log.1)
-//	$XDG_RUNTIME_DIR or the temporary folder/purser-pg-<hash of the data folder>
-//	                      the socket's folder, mode 0700, owned by the server's user
+//
+// and in the temporary folder (else /tmp, else $XDG_RUNTIME_DIR) the socket's folder,
+// purser-pg-<hash of the data folder's path>, mode 0700, owned by the server's user.
 //
 // Authentication is "trust" inside the socket's folder: whoever may enter a folder of
 // mode 0700 is the server's own user or root. There is no TCP listener.

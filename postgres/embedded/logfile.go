@@ -30,13 +30,17 @@ type serverLog struct {
 	path string
 }
 
+func logPath(dataDir string) string {
+	return filepath.Join(filepath.Dir(dataDir), "log", filepath.Base(dataDir)+".log")
+}
+
 func openLog(dataDir string) (*serverLog, error) {
 	const op = "embedded.log"
-	dir := filepath.Join(filepath.Dir(dataDir), "log")
+	path := logPath(dataDir)
+	dir := filepath.Dir(path)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fail(purser.KindUnavailable, op, err, "the folder %s for the server's log cannot be made", dir)
 	}
-	path := filepath.Join(dir, filepath.Base(dataDir)+".log")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fail(purser.KindUnavailable, op, err, "the server's log %s cannot be opened", path)
@@ -67,7 +71,7 @@ func (l *serverLog) since(offset int64) string {
 	return string(data)
 }
 
-// complaint is the last thing in text that the server gives as a reason.
+// complaint is the last thing in text that the server or initdb gives as a reason.
 func complaint(text string) string {
 	var last, reason string
 	for line := range strings.Lines(text) {
@@ -76,7 +80,7 @@ func complaint(text string) string {
 			continue
 		}
 		last = line
-		if strings.Contains(line, "FATAL:") || strings.Contains(line, "PANIC:") {
+		if strings.Contains(line, "FATAL:") || strings.Contains(line, "PANIC:") || strings.HasPrefix(line, "initdb: error:") {
 			reason = line
 		}
 	}

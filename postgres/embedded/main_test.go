@@ -176,6 +176,7 @@ func npmBin(t *testing.T) string {
 // eachKind runs a test with each kind of programs, side by side.
 func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
 	t.Helper()
+	t.Parallel()
 	for _, k := range kinds(t) {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
@@ -184,10 +185,22 @@ func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
 	}
 }
 
-// place is a temporary folder that the server's user may pass through.
-func place(t *testing.T) string {
+// memory is Linux's file system in memory, where making a cluster's 1,000 files takes a tenth of
+// the time; elsewhere the temporary folder.
+func memory() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() && runtime.GOOS == "linux" {
+		return "/dev/shm"
+	}
+	return os.TempDir()
+}
+
+// place is a temporary folder that the server's user may pass through. Programs can be
+// run from it.
+func place(t *testing.T) string { return placeIn(t, os.TempDir()) }
+
+func placeIn(t *testing.T, base string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "purser-embedded-")
+	dir, err := os.MkdirTemp(base, "purser-embedded-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +235,7 @@ func (s *seedStore) get(k kind) (string, error) {
 	make, ok := s.made[k.Bins.Version]
 	if !ok {
 		make = sync.OnceValues(func() (string, error) {
-			root, err := os.MkdirTemp("", "purser-embedded-")
+			root, err := os.MkdirTemp(memory(), "purser-embedded-")
 			if err != nil {
 				return "", err
 			}
@@ -253,7 +266,7 @@ func seeded(t *testing.T, k kind) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{DataDir: filepath.Join(place(t), "data"), BinDir: k.Bins.Dir, Logger: testLogger(t)}
+	cfg := Config{DataDir: filepath.Join(placeIn(t, memory()), "data"), BinDir: k.Bins.Dir, Logger: testLogger(t)}
 	if err := os.CopyFS(cfg.DataDir, os.DirFS(seed)); err != nil {
 		t.Fatal(err)
 	}
@@ -322,8 +335,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// gone reports whether a process that is not our child has ended.
-func gone(pid int) bool { return processArguments(pid) == "" && !alive(pid) }
+// gone reports whether a process has ended, even if its parent has not yet asked how.
+func gone(pid int) bool { return processArguments(pid) == "" }
 
 func needLinux(t *testing.T) {
 	t.Helper()

@@ -12,11 +12,11 @@ import (
 )
 
 // pidFile is what the launcher reads of postmaster.pid: line 1 is the server's pid,
-// line 2 its data folder, line 8 its state ("starting", "ready", "stopping").
+// line 5 its socket's folder, line 8 its state ("starting", "ready", "stopping").
 // PostgreSQL writes and removes the file; the launcher never does.
 type pidFile struct {
 	pid     int
-	dataDir string
+	sockets string
 	state   string
 }
 
@@ -38,7 +38,10 @@ func parsePidFile(text string) (pidFile, bool) {
 	if err != nil || pid <= 0 {
 		return pidFile{}, false
 	}
-	f := pidFile{pid: pid, dataDir: strings.TrimSpace(lines[1])}
+	f := pidFile{pid: pid}
+	if len(lines) > 4 {
+		f.sockets = lines[4]
+	}
 	if len(lines) > 7 {
 		f.state = strings.TrimSpace(lines[7])
 	}

@@ -42,16 +42,6 @@ type Server struct {
 	err      error
 }
 
-// Info describes a running server, for purser doctor.
-type Info struct {
-	Binaries
-	DataDir   string
-	SocketDir string
-	LogFile   string
-	PID       int
-	UID       int // the user that it runs as
-}
-
 // Start runs the private server on cfg.DataDir, which it makes first when there is no
 // data yet, and returns when the server has answered a query. ctx bounds the start alone. The
 // errors' kinds are: invalid (cfg), conflict (the folder is in use, or holds something else), forbidden
@@ -190,8 +180,7 @@ func (s *Server) bringUp(ctx context.Context, taken int) error {
 
 // attend waits for the server's end, however it comes.
 func (s *Server) attend() {
-	go s.log.watch(s.process.exited, s.cfg.Logger)
-	<-s.process.exited
+	s.log.watch(s.process.exited, s.cfg.Logger)
 	s.mu.Lock()
 	if !s.stopping {
 		e := fail(purser.KindUnavailable, "embedded.Server", s.process.err, "the private Postgres ended unexpectedly (%s): %s", exitText(s.process.err), complaint(s.log.since(s.logFrom)))
@@ -239,9 +228,4 @@ func (s *Server) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
-}
-
-// Info describes the server.
-func (s *Server) Info() Info {
-	return Info{Binaries: s.bins, DataDir: s.cfg.DataDir, SocketDir: s.sockets, LogFile: s.log.path, PID: s.process.pid, UID: int(s.id.uid)}
 }

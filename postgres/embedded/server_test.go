@@ -51,8 +51,14 @@ func TestStartAndStop(t *testing.T) {
 		if uid, _ := owner(st); st.Mode().Perm() != 0o700 || int(uid) != info.UID {
 			t.Errorf("the socket's folder has mode %v and uid %d, want 0700 and %d", st.Mode(), uid, info.UID)
 		}
+		if st, err := Inspect(cfg); err != nil || st.PID != info.PID || st.DSN != s.DSN() || st.Major != info.Major || st.UID != info.UID || st.LogFile != info.LogFile {
+			t.Errorf("from outside: %+v, %v; info is %+v", st, err, info)
+		}
 		execute(t, s.DSN(), "create table kept (n int); insert into kept values (42)")
 		stopTwice(t, s)
+		if st, err := Inspect(cfg); err != nil || st.PID != 0 || st.DSN != "" || st.Major != info.Major {
+			t.Errorf("after Stop, from outside: %+v, %v", st, err)
+		}
 		if !gone(info.PID) {
 			t.Error("the server is still there after Stop")
 		}

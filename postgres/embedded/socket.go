@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"purser"
@@ -54,15 +55,14 @@ func socketDir(cfg Config, id identity) (string, error) {
 		"set TMPDIR to a short path that the server's user may enter")
 }
 
-// socketBases lists the folders that may hold it.
+// socketBases lists the folders that may hold it. $XDG_RUNTIME_DIR comes last, because it
+// is removed when the user logs out, under a server that may run on.
 func socketBases() []string {
-	var bases []string
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		bases = append(bases, dir)
-	}
-	bases = append(bases, os.TempDir())
-	if os.TempDir() != "/tmp" {
-		bases = append(bases, "/tmp")
+	bases := []string{os.TempDir()}
+	for _, dir := range []string{"/tmp", os.Getenv("XDG_RUNTIME_DIR")} {
+		if filepath.IsAbs(dir) && !slices.Contains(bases, dir) {
+			bases = append(bases, dir)
+		}
 	}
 	return bases
 }

@@ -28,8 +28,8 @@ func TestParsePidFile(t *testing.T) {
 		want pidFile
 		ok   bool
 	}{
-		{whole, pidFile{4711, "/data dir", "ready"}, true},
-		{"4711\n/data\n", pidFile{4711, "/data", ""}, true},
+		{whole, pidFile{4711, "/tmp/x", "ready"}, true},
+		{"4711\n/data\n", pidFile{4711, "", ""}, true},
 		{"", pidFile{}, false},
 		{"4711", pidFile{}, false},
 		{"-1\n/data\n", pidFile{}, false},
