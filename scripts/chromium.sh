@@ -1,12 +1,12 @@
 #!/bin/sh
 # Prints the path of a Chromium for the page flow. As root on Debian a missing one
 # is installed; elsewhere, without any, it prints nothing and exits with 1.
-# PURSER_CHROMIUM names one explicitly. No browser is ever downloaded by npm.
+# CHROMIUM names one explicitly. No browser is ever downloaded by npm.
 set -u
 
 find_one() {
-    if [ -n "${PURSER_CHROMIUM:-}" ]; then
-        [ -x "$PURSER_CHROMIUM" ] && echo "$PURSER_CHROMIUM"
+    if [ -n "${CHROMIUM:-}" ]; then
+        [ -x "$CHROMIUM" ] && echo "$CHROMIUM"
         return
     fi
     for name in chromium chromium-browser google-chrome-stable google-chrome; do
@@ -23,5 +23,5 @@ find_one() {
 }
 
 find_one && exit 0
-[ -z "${PURSER_CHROMIUM:-}" ] || exit 1
+[ -z "${CHROMIUM:-}" ] || exit 1
 sh "$(dirname "$0")/apt.sh" chromium >&2 && find_one

@@ -9,8 +9,8 @@ if [ -z "$chromium" ]; then
         echo "The page flow cannot run: there is no Chromium, and CI may not leave it out (apt-get install --yes --no-install-recommends chromium)." >&2
         exit 1
     fi
-    echo "The page flow was left out, since there is no Chromium here; as root 'apt-get install --yes --no-install-recommends chromium' brings it, or set PURSER_CHROMIUM to one."
+    echo "The page flow was left out, since there is no Chromium here; as root 'apt-get install --yes --no-install-recommends chromium' brings it, or set CHROMIUM to one."
     exit 0
 fi
 
-cd web && PURSER_CHROMIUM="$chromium" PURSER_BIN="$(cd .. && pwd)/bin/purser" npm run --silent e2e
+cd web && CHROMIUM="$chromium" PURSER_BIN="$(cd .. && pwd)/bin/purser" npm run --silent e2e

@@ -7,7 +7,8 @@ set -eu
 step="sh scripts/step.sh"
 before=$(mktemp)
 after=$(mktemp)
-trap 'rm -f "$before" "$after"' EXIT
+api=$(mktemp)
+trap 'rm -f "$before" "$after" "$api"' EXIT
 
 # state lists every file that git knows or would add, with a checksum of what it holds.
 state() {
@@ -19,7 +20,8 @@ state() {
 state >"$before"
 $step "go generate" go generate ./...
 $step "layer rules" go test ./internal/archtest -count=1 -run '^TestLayers$' -update
-$step "generated files of the page" npm --prefix web --silent run generate
+$step "description of the REST API" sh -c "bin/purser openapi >'$api' && cp '$api' web/openapi.json"
+$step "client of the page" npm --prefix web --silent run generate
 state >"$after"
 
 if ! diff "$before" "$after" >/dev/null; then
