@@ -22,9 +22,10 @@ const (
 func Sift(rows []Row) Sifted {
 	var out Sifted
 	held := make([]candidate, 0, len(rows))
+	know := lookup{map[string]purser.Accelerator{}, map[[2]string]string{}}
 	for _, r := range rows {
-		r.Offer = complete(r)
-		if reason, detail := judge(r); reason != "" {
+		r.Offer = know.complete(r)
+		if reason, detail := know.judge(r); reason != "" {
 			out.Quarantined = append(out.Quarantined, Quarantined{r.Offer, reason, detail, r.Place})
 			continue
 		}
@@ -59,21 +60,43 @@ func (c *candidate) flag(reason QuarantineReason, format string, args ...any) {
 	}
 }
 
+// lookup remembers what rows repeat, since a feed has thousands of rows of few
+// devices and regions.
+type lookup struct {
+	accelerators map[string]purser.Accelerator // by any name; the zero value for an unknown one
+	countries    map[[2]string]string // by provider and region
+}
+
+func (l lookup) accelerator(name string) purser.Accelerator {
+	a, ok := l.accelerators[name]
+	if !ok && name != "" {
+		a, _ = purser.AcceleratorNamed(name)
+		l.accelerators[name] = a
+	}
+	return a
+}
+
+func (l lookup) country(provider, region string) string {
+	k := [2]string{provider, region}
+	c, ok := l.countries[k]
+	if !ok {
+		c = Country(provider, region)
+		l.countries[k] = c
+	}
+	return c
+}
+
 // complete fills what follows from the rest of the row.
-func complete(r Row) purser.Offer {
+func (l lookup) complete(r Row) purser.Offer {
 	o := r.Offer
 	if o.Accelerator == "" {
-		if a, ok := purser.AcceleratorNamed(r.AcceleratorName); ok {
-			o.Accelerator = a.Name
-		}
+		o.Accelerator = l.accelerator(r.AcceleratorName).Name
 	}
-	if o.Accelerator != "" && o.DeviceMemoryMiB == 0 {
-		if a, ok := purser.AcceleratorNamed(o.Accelerator); ok {
-			o.DeviceMemoryMiB = int64(a.MemoryGiB * 1024)
-		}
+	if o.DeviceMemoryMiB == 0 {
+		o.DeviceMemoryMiB = int64(l.accelerator(o.Accelerator).MemoryGiB * 1024)
 	}
 	if o.Country == "" {
-		o.Country = Country(o.Provider, o.Region)
+		o.Country = l.country(o.Provider, o.Region)
 	}
 	if o.ValidFrom.IsZero() {
 		o.ValidFrom = o.ObservedAt
@@ -82,7 +105,7 @@ func complete(r Row) purser.Offer {
 }
 
 // judge looks at one row alone.
-func judge(r Row) (QuarantineReason, string) {
+func (l lookup) judge(r Row) (QuarantineReason, string) {
 	o := r.Offer
 	switch {
 	case r.Reason != "":
@@ -90,29 +113,20 @@ func judge(r Row) (QuarantineReason, string) {
 	case o.Provider == "" || o.Region == "" || o.InstanceType == "" || o.Option == "" || o.Source == "" || o.ObservedAt.IsZero():
 		return ReasonIncomplete, "provider, region, instance type, purchase option, source and time of observation must be given"
 	case o.UnitPrice < 0, o.UnitPrice == 0 && o.Option != purser.Private:
-		return ReasonPriceNotPositive, fmt.Sprintf("the price is %s", o.UnitPrice)
+		return ReasonPriceNotPositive, "the price is " + usd(o.UnitPrice)
 	case o.UnitPrice > MaxPrice:
-		return ReasonPriceTooHigh, fmt.Sprintf("%s is above %s, more than any machine costs", o.UnitPrice, MaxPrice)
+		return ReasonPriceTooHigh, fmt.Sprintf("%s is above %s, more than any machine costs", usd(o.UnitPrice), usd(MaxPrice))
 	}
-	if reason, detail := judgeAccelerator(r); reason != "" {
-		return reason, detail
+	name := cmp.Or(o.Accelerator, r.AcceleratorName)
+	if name != "" && (o.Accelerator == "" || l.accelerator(name).Name != o.Accelerator) {
+		return ReasonUnknownAccelerator, fmt.Sprintf("%q is not an accelerator that Purser knows", name)
 	}
 	return judgeShape(o)
 }
 
-func judgeAccelerator(r Row) (QuarantineReason, string) {
-	name := r.Offer.Accelerator
-	if name == "" {
-		name = r.AcceleratorName
-	}
-	if name == "" {
-		return "", ""
-	}
-	if a, ok := purser.AcceleratorNamed(name); !ok || a.Name != r.Offer.Accelerator {
-		return ReasonUnknownAccelerator, fmt.Sprintf("%q is not an accelerator that Purser knows", name)
-	}
-	return "", ""
-}
+// usd shows a price with all its decimals, since prices that are nearly equal are
+// compared.
+func usd(p purser.USDPerHour) string { return "$" + p.Decimal() + "/h" }
 
 // Above these sizes a figure is a slip of the pen, or of a unit.
 const (
@@ -170,7 +184,7 @@ func (s *Sifted) dedupe(held []candidate) []candidate {
 }
 
 func describe(o purser.Offer) string {
-	return fmt.Sprintf("%s on %s (%s devices, %g vCPUs, %s)", o.UnitPrice, o.ObservedAt.UTC().Format("2006-01-02"),
+	return fmt.Sprintf("%s on %s (%s devices, %g vCPUs, %s)", usd(o.UnitPrice), o.ObservedAt.UTC().Format("2006-01-02"),
 		o.Devices, float64(o.MilliCPU)/1000, purser.GiB(o.MemoryMiB))
 }
 
