@@ -64,7 +64,7 @@ func (c *candidate) flag(reason QuarantineReason, format string, args ...any) {
 // devices and regions.
 type lookup struct {
 	accelerators map[string]purser.Accelerator // by any name; the zero value for an unknown one
-	countries    map[[2]string]string // by provider and region
+	countries    map[[2]string]string          // by provider and region
 }
 
 func (l lookup) accelerator(name string) purser.Accelerator {
