@@ -46,6 +46,7 @@ type AdmitInput struct {
 //     that the plan serves the whole group.
 //   - Nothing is placed where no room is left: a plan may count on room that a task
 //     has not left yet. Such a task waits for the next plan.
+//   - The replicas of a gang go together or not at all.
 //   - A new lease is made only if something goes to it. A lease that the plan has no
 //     use for, and that no task is on or moving to, is withdrawn or drained.
 func Admit(in AdmitInput) purser.Admission {
@@ -53,20 +54,20 @@ func Admit(in AdmitInput) purser.Admission {
 	for i, planned := range in.Plan.Leases {
 		for _, p := range planned.Placements {
 			key := groupKey{p.Job, p.Group}
-			if a.kinds[key] == purser.Training {
-				a.train(i, p)
-				continue
+			if len(a.spots[key]) == 0 {
+				a.order = append(a.order, key)
 			}
-			if _, known := a.kinds[key]; known {
-				if len(a.serve[key]) == 0 {
-					a.services = append(a.services, key)
-				}
-				a.serve[key] = append(a.serve[key], spot{lease: i, placement: p})
-			}
+			a.spots[key] = append(a.spots[key], spot{lease: i, placement: p})
 		}
 	}
-	for _, key := range a.services {
-		a.service(key)
+	for _, key := range a.order {
+		switch g, known := a.known[key]; {
+		case !known: // its job ended since the snapshot
+		case g.Kind == purser.Inference:
+			a.service(key)
+		default:
+			a.train(key, g.Gang)
+		}
 	}
 	a.letGo()
 	return a.out
@@ -92,17 +93,18 @@ type admission struct {
 	in  AdmitInput
 	out purser.Admission
 
-	kinds    map[groupKey]purser.GroupKind // of live jobs
-	leases   map[purser.LeaseID]purser.Lease
-	byKey    map[replicaKey]purser.Task
-	groups   map[groupKey][]purser.Task // by replica
-	moving   map[purser.TaskID]bool
-	room     map[purser.LeaseID]size
-	busy     map[purser.LeaseID]bool // a task is on it, or will be
-	used     map[purser.LeaseID]bool // the plan has a use for it
-	made     map[int]purser.LeaseID  // new leases by index in the plan
-	serve    map[groupKey][]spot
-	services []groupKey // of serve, in the plan's order
+	known  map[groupKey]purser.TaskGroup // of live jobs
+	leases map[purser.LeaseID]purser.Lease
+	byKey  map[replicaKey]purser.Task
+	groups map[groupKey][]purser.Task // by replica
+	moving map[purser.TaskID]bool
+	room   map[purser.LeaseID]size
+	busy   map[purser.LeaseID]bool // a task is on it, or will be
+	used   map[purser.LeaseID]bool // the plan has a use for it
+	made   map[int]purser.LeaseID  // new leases by index in the plan
+	free   map[groupKey]int        // no replica number below it is free
+	spots  map[groupKey][]spot
+	order  []groupKey // of spots, as the plan has them
 }
 
 // size is room on a machine.
@@ -121,14 +123,14 @@ func roomOf(s purser.Shape) size { return size{s.Devices, s.MilliCPU, s.MemoryMi
 func newAdmission(in AdmitInput) *admission {
 	a := &admission{
 		in: in, out: purser.Admission{Plan: in.Plan.ID, At: in.At, Reasons: map[purser.LeaseID]string{}},
-		kinds: map[groupKey]purser.GroupKind{}, leases: map[purser.LeaseID]purser.Lease{},
+		known: map[groupKey]purser.TaskGroup{}, leases: map[purser.LeaseID]purser.Lease{},
 		byKey: map[replicaKey]purser.Task{}, groups: map[groupKey][]purser.Task{}, moving: map[purser.TaskID]bool{},
 		room: map[purser.LeaseID]size{}, busy: map[purser.LeaseID]bool{}, used: map[purser.LeaseID]bool{},
-		made: map[int]purser.LeaseID{}, serve: map[groupKey][]spot{},
+		made: map[int]purser.LeaseID{}, free: map[groupKey]int{}, spots: map[groupKey][]spot{},
 	}
 	for _, j := range in.Jobs {
 		for _, g := range j.Groups {
-			a.kinds[groupKey{j.ID, g.Name}] = g.Kind
+			a.known[groupKey{j.ID, g.Name}] = g
 		}
 	}
 	for _, l := range in.Leases {
@@ -164,21 +166,35 @@ func placementOf(t purser.Task) purser.Placement {
 	return purser.Placement{Job: t.Job, Group: t.Group, Replica: t.Replica, Variant: t.Variant, Devices: t.Devices, MilliCPU: t.MilliCPU, MemoryMiB: t.MemoryMiB}
 }
 
-// train puts one replica of a training group where the plan has it.
-func (a *admission) train(lease int, p purser.Placement) {
-	t, ok := a.byKey[replicaKey{groupKey{p.Job, p.Group}, p.Replica}]
-	if !ok || t.Stop {
-		return // it ended since, or is about to
+// train puts the replicas of a training group where the plan has them.
+func (a *admission) train(key groupKey, gang bool) {
+	var tasks []purser.Task
+	var spots []spot
+	for _, s := range a.spots[key] {
+		t, ok := a.byKey[replicaKey{key, s.placement.Replica}]
+		if ok && !t.Stop && a.goes(t, s) { // else it ended since, is about to, or stays
+			tasks, spots = append(tasks, t), append(spots, s)
+		}
 	}
-	a.put(t, spot{lease, p})
-}
-
-// put takes a live task to a spot: by placing it, by moving it, or not at all.
-func (a *admission) put(t purser.Task, s spot) {
-	held := a.in.Plan.Leases[s.lease].Held
-	if t.State != purser.TaskQueued && (t.Lease == held || !a.in.AllowMoves || a.moving[t.ID] || a.draining(t.Lease)) {
+	if gang && !a.fit(spots) {
 		return
 	}
+	for i, t := range tasks {
+		a.put(t, spots[i])
+	}
+}
+
+// goes says whether a live task is to go to a spot. It stays where it is when it is
+// there, moves already, may not move, or will come back to the queue by itself.
+func (a *admission) goes(t purser.Task, s spot) bool {
+	if t.State == purser.TaskQueued {
+		return true
+	}
+	return a.in.AllowMoves && t.Lease != a.in.Plan.Leases[s.lease].Held && !a.moving[t.ID] && !a.draining(t.Lease)
+}
+
+// put takes a live task that goes to a spot there, if there is room.
+func (a *admission) put(t purser.Task, s spot) {
 	to, ok := a.take(s)
 	if !ok {
 		return
@@ -200,29 +216,55 @@ func (a *admission) draining(id purser.LeaseID) bool {
 	return a.leases[id].State == purser.LeaseDraining
 }
 
-// take takes room for a placement on its lease, which is made if it is new. There
-// may be none, or the lease may be gone or on its way out.
-func (a *admission) take(s spot) (purser.LeaseID, bool) {
-	planned := a.in.Plan.Leases[s.lease]
+// roomAt is what is left on a planned lease; nothing when it is gone or on its way
+// out.
+func (a *admission) roomAt(i int) (size, bool) {
+	planned := a.in.Plan.Leases[i]
 	id := planned.Held
+	if id == "" {
+		id = a.made[i]
+	}
+	if id == "" {
+		return roomOf(planned.Offer.Shape), true
+	}
+	l, ok := a.leases[id]
+	return a.room[id], ok && l.State != purser.LeaseDraining
+}
+
+// fit says whether all spots have room, together.
+func (a *admission) fit(spots []spot) bool {
+	left := map[int]size{}
+	for _, s := range spots {
+		room, taken := left[s.lease]
+		if !taken {
+			var ok bool
+			if room, ok = a.roomAt(s.lease); !ok {
+				return false
+			}
+		}
+		room, ok := room.less(s.placement)
+		if !ok {
+			return false
+		}
+		left[s.lease] = room
+	}
+	return true
+}
+
+// take takes room for a placement on its lease, which is made if it is new.
+func (a *admission) take(s spot) (purser.LeaseID, bool) {
+	if !a.fit([]spot{s}) {
+		return "", false
+	}
+	id := a.in.Plan.Leases[s.lease].Held
 	if id == "" {
 		id = a.made[s.lease]
 	}
 	if id == "" {
-		if _, fits := roomOf(planned.Offer.Shape).less(s.placement); !fits {
-			return "", false
-		}
 		id = a.launch(s.lease)
 	}
-	l, ok := a.leases[id]
-	if !ok || l.State == purser.LeaseDraining {
-		return "", false
-	}
-	left, fits := a.room[id].less(s.placement)
-	if !fits {
-		return "", false
-	}
-	a.room[id], a.busy[id] = left, true
+	a.room[id], _ = a.room[id].less(s.placement)
+	a.busy[id] = true
 	return id, true
 }
 

@@ -8,7 +8,7 @@ import (
 
 // service matches the placements of a service with its tasks.
 func (a *admission) service(key groupKey) {
-	spots := a.serve[key]
+	spots := slices.Clone(a.spots[key])
 	tasks := slices.DeleteFunc(slices.Clone(a.groups[key]), func(t purser.Task) bool { return t.Stop || a.draining(t.Lease) })
 
 	// What already is where the plan has it stays, then what waits gets a place, then
@@ -46,17 +46,19 @@ func (a *admission) pair(spots *[]spot, tasks *[]purser.Task, fits func(purser.T
 		}
 		t := (*tasks)[i]
 		*tasks = slices.Delete(*tasks, i, i+1)
-		s.placement.Replica = t.Replica
-		a.put(t, s)
+		if s.placement.Replica = t.Replica; a.goes(t, s) {
+			a.put(t, s)
+		}
 		return true
 	})
 }
 
 // freeReplica is the lowest replica number of the group that no live task has.
 func (a *admission) freeReplica(key groupKey) int {
-	for n := 0; ; n++ {
-		if _, taken := a.byKey[replicaKey{key, n}]; !taken {
-			return n
+	for {
+		if _, taken := a.byKey[replicaKey{key, a.free[key]}]; !taken {
+			return a.free[key]
 		}
+		a.free[key]++
 	}
 }
