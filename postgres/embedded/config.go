@@ -84,8 +84,8 @@ func (c Config) normalized() (Config, error) {
 
 // resolve follows symbolic links in as much of path as exists.
 func resolve(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	parent := filepath.Dir(path)
 	if parent == path {

@@ -68,14 +68,13 @@ func identityFor(cfg Config) (identity, error) {
 // lookup finds an account by name or number; a number needs no account.
 func lookup(name string) (identity, error) {
 	u, err := user.Lookup(name)
-	if err != nil {
-		n, numErr := strconv.ParseUint(name, 10, 32)
-		if numErr != nil {
-			return identity{}, err
+	if n, numErr := strconv.ParseUint(name, 10, 32); err != nil && numErr == nil {
+		u = &user.User{Uid: name, Gid: name}
+		if known, unknown := user.LookupId(strconv.FormatUint(n, 10)); unknown == nil {
+			u = known
 		}
-		if u, err = user.LookupId(name); err != nil {
-			return identity{uid: uint32(n), gid: uint32(n), drop: true}, nil
-		}
+	} else if err != nil {
+		return identity{}, err
 	}
 	uid, err := strconv.ParseUint(u.Uid, 10, 32)
 	if err != nil {
@@ -88,8 +87,12 @@ func lookup(name string) (identity, error) {
 	return identity{uid: uint32(uid), gid: uint32(gid), drop: true}, nil
 }
 
+// owner is who a file belongs to; root where the platform does not say.
 func owner(info fs.FileInfo) (uid, gid uint32) {
-	st := info.Sys().(*syscall.Stat_t)
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0
+	}
 	return st.Uid, st.Gid
 }
 

@@ -200,7 +200,7 @@ func place(t *testing.T) string { return placeIn(t, os.TempDir()) }
 
 func placeIn(t *testing.T, base string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(base, "purser-embedded-")
+	dir, err := os.MkdirTemp(base, "purser-embedded-") //nolint:usetesting // t.TempDir is closed to the server's user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,9 +232,9 @@ func (s *seedStore) remove() {
 
 func (s *seedStore) get(k kind) (string, error) {
 	s.mu.Lock()
-	make, ok := s.made[k.Bins.Version]
+	makeOnce, ok := s.made[k.Bins.Version]
 	if !ok {
-		make = sync.OnceValues(func() (string, error) {
+		makeOnce = sync.OnceValues(func() (string, error) {
 			root, err := os.MkdirTemp(memory(), "purser-embedded-")
 			if err != nil {
 				return "", err
@@ -252,10 +252,10 @@ func (s *seedStore) get(k kind) (string, error) {
 			}
 			return cfg.DataDir, server.Stop(context.Background())
 		})
-		s.made[k.Bins.Version] = make
+		s.made[k.Bins.Version] = makeOnce
 	}
 	s.mu.Unlock()
-	return make()
+	return makeOnce()
 }
 
 // seeded is a Config whose data folder holds a cluster that was stopped cleanly. The copy

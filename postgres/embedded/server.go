@@ -51,9 +51,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := inspect(cfg.DataDir)
-	if err != nil {
-		return nil, err
+	if _, err := inspect(cfg.DataDir); err != nil {
+		return nil, err // before a lock is left beside something that is not ours
 	}
 	if err := makeParents(filepath.Dir(cfg.DataDir)); err != nil {
 		kind := purser.KindUnavailable
@@ -67,7 +66,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	// Only under the lock is what we read still so when we act on it.
-	if content, err = inspect(cfg.DataDir); err != nil {
+	content, err := inspect(cfg.DataDir)
+	if err != nil {
 		l.release()
 		return nil, err
 	}

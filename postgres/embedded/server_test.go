@@ -18,8 +18,10 @@ import (
 func TestStartAndStop(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		// Odd characters in the path must survive the command line and the DSN.
-		cfg := Config{DataDir: filepath.Join(place(t), "sub dir, 'q\"", "post gres"), BinDir: k.Bins.Dir, Durable: true,
-			Parameters: map[string]string{"work_mem": "5MB"}, Logger: testLogger(t)}
+		cfg := Config{
+			DataDir: filepath.Join(place(t), "sub dir, 'q\"", "post gres"), BinDir: k.Bins.Dir, Durable: true,
+			Parameters: map[string]string{"work_mem": "5MB"}, Logger: testLogger(t),
+		}
 		s := mustStart(t, cfg)
 		for query, want := range map[string]string{
 			"select current_database() || ' ' || current_user": "purser purser",
