@@ -34,12 +34,12 @@ RUN apt-get update && \
     echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf && \
     apt-get install --yes --no-install-recommends postgresql && \
     rm -rf /var/lib/apt/lists/*
-RUN useradd --system --uid 7077 --home-dir /var/lib/purser --shell /usr/sbin/nologin purser && \
+RUN useradd --uid 7077 --home-dir /var/lib/purser --shell /usr/sbin/nologin purser && \
     install --directory --owner purser --group purser --mode 0700 /var/lib/purser /var/cache/purser
 COPY --from=program /purser /usr/local/bin/purser
 COPY LICENSE NOTICE /usr/share/doc/purser/
 USER 7077
-ENV HOME=/var/lib/purser XDG_DATA_HOME=/var/lib XDG_CACHE_HOME=/var/cache
+ENV HOME=/var/lib/purser PURSER_DATA_DIR=/var/lib/purser XDG_CACHE_HOME=/var/cache
 VOLUME /var/lib/purser
 EXPOSE 7077
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["purser", "doctor", "--probe"]
