@@ -2,8 +2,10 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"purser"
 )
@@ -136,6 +138,18 @@ func (c *Client) Quarantine(ctx context.Context, query url.Values) (out Quaranti
 // Sources lists the feeds of prices.
 func (c *Client) Sources(ctx context.Context) (out Sources, err error) {
 	return out, c.Get(ctx, "/v1/sources", nil, &out)
+}
+
+const importPath = "/v1/prices/import"
+
+// ImportPrices brings a price list in the catalogue form, plain or gzip. The same
+// list again changes nothing.
+func (c *Client) ImportPrices(ctx context.Context, name, provider string, asOf time.Time, content []byte) (out PriceReport, err error) {
+	q := url.Values{"name": {name}, "as_of": {asOf.Format(time.RFC3339)}}
+	if provider != "" {
+		q.Set("provider", provider)
+	}
+	return out, c.call(ctx, http.MethodPost, importPath+"?"+q.Encode(), rawBody(content), &out, true)
 }
 
 // Leases lists leases; query takes live and limit.

@@ -59,9 +59,14 @@ func (c *Client) Delete(ctx context.Context, path string) error {
 	return c.call(ctx, http.MethodDelete, path, nil, nil, true)
 }
 
+// rawBody is sent as it is.
+type rawBody []byte
+
 func (c *Client) call(ctx context.Context, method, path string, in, out any, repeatable bool) error {
 	var body []byte
-	if in != nil {
+	if raw, ok := in.(rawBody); ok {
+		body = raw
+	} else if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
 			return purser.Wrap(purser.KindInternal, "api.Client", err)
@@ -132,7 +137,10 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) (*h
 	if err != nil {
 		return nil, purser.Errorf(purser.KindInvalid, "api.Client", "%q is not the address of a server: %w", c.base, err)
 	}
-	if body != nil {
+	switch {
+	case strings.HasPrefix(path, importPath):
+		req.Header.Set("Content-Type", "application/octet-stream")
+	case body != nil:
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Accept", "application/json")

@@ -1,0 +1,297 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/riverqueue/river"
+
+	"github.com/jackc/pgx/v5"
+
+	"purser"
+	"purser/fleet"
+	"purser/jobfile"
+	"purser/optimizer/highs"
+	"purser/postgres"
+	"purser/postgres/embedded"
+	"purser/pricing"
+	"purser/pricing/bundled"
+	"purser/providers"
+	"purser/server"
+	"purser/web"
+)
+
+// Options are what the program knows and no configuration says.
+type Options struct {
+	Version string
+	Logger  *slog.Logger
+	Now     func() time.Time // Defaults to time.Now in UTC.
+	// Agent is the program that local machines run as their agent. Defaults to this program.
+	Agent string
+}
+
+// App is one running server with everything in it.
+type App struct {
+	config  Config
+	options Options
+	log     *slog.Logger
+	now     func() time.Time
+
+	host         string
+	replica      string // id of this server process
+	url          string
+	installation string
+	secret       []byte
+	credentials  Credentials
+	freshToken   bool
+	rehearsal    bool
+	limits       jobfile.Limits
+
+	private    *embedded.Server
+	db         *postgres.DB
+	solver     *highs.Runtime
+	providers  map[string]providers.Provider
+	fleet      *fleet.Fleet
+	collectors []pricing.Collector
+	server     *server.Server
+	river      *river.Client[pgx.Tx]
+	registry   *prometheus.Registry
+	metrics    *appMetrics
+	changes    *changes
+	sweeps     *sweeps
+	last       lastPlan
+
+	background sync.WaitGroup
+	stopWork   context.CancelFunc
+	undo       []func(context.Context) error // what Stop does, last first
+	failed     chan error
+	stopOnce   sync.Once
+	stopErr    error
+}
+
+// New makes an App; Start starts it.
+func New(config Config, options Options) *App {
+	if options.Now == nil {
+		options.Now = func() time.Time { return time.Now().UTC() }
+	}
+	registry := prometheus.NewRegistry()
+	return &App{
+		config: config, options: options, log: options.Logger, now: options.Now, rehearsal: true,
+		registry: registry, metrics: newAppMetrics(registry), failed: make(chan error, 8), changes: newChanges(),
+	}
+}
+
+// URL is where the server answers, known after Start.
+func (a *App) URL() string { return a.url }
+
+// Credentials are what the CLI of this host uses, known after Start. fresh says
+// that the token was made by this start.
+func (a *App) Credentials() (c Credentials, fresh bool) { return a.credentials, a.freshToken }
+
+// Rehearsal says that no cloud is enabled: machines are stood in for, and money is
+// what it would have cost.
+func (a *App) Rehearsal() bool { return a.rehearsal }
+
+// Failed delivers why the server cannot go on, such as a database that died.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Start brings everything up. progress is told each step before it is taken; what
+// was started is undone when a later step fails.
+func (a *App) Start(ctx context.Context, progress func(string)) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.abort())
+		}
+	}()
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	a.stopWork = stop
+	steps := []struct {
+		say string
+		do  func(context.Context) error
+	}{
+		{"", a.startFolders},
+		{"starting the database", a.startDatabase},
+		{"bringing the schema up", a.startStore},
+		{"loading the solver", a.startSolver},
+		{"", a.startLimits},
+		{"", a.listen},
+		{"", a.startProviders},
+		{"", func(context.Context) error { return a.startRiver(work) }},
+		{"collecting prices", a.firstPrices},
+		{"", func(context.Context) error { return a.startSweeps(work) }},
+	}
+	for _, s := range steps {
+		if s.say != "" {
+			progress(s.say)
+		}
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+	}
+	a.log.Info("server is up", slog.String("url", a.url), slog.Bool("rehearsal", a.rehearsal), slog.String("server_id", a.replica))
+	return nil
+}
+
+func (a *App) startFolders(context.Context) error {
+	for _, dir := range []string{a.config.DataDir, a.machinesDir(), a.cacheDir()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return &purser.Error{
+				Kind: purser.KindForbidden, Op: "app.Start", Message: fmt.Sprintf("the data folder %s cannot be made", a.config.DataDir),
+				Hint: "name another with --data-dir", Cause: err,
+			}
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return purser.Wrap(purser.KindInternal, "app.Start", err)
+	}
+	a.host = host
+	a.replica = postgres.NewID("server", a.now())
+	a.sweeps, err = a.newSweeps()
+	return err
+}
+
+func (a *App) machinesDir() string { return filepath.Join(a.config.DataDir, "machines") }
+func (a *App) cacheDir() string    { return filepath.Join(a.config.DataDir, "cache") }
+
+func (a *App) startDatabase(ctx context.Context) error {
+	if a.config.DatabaseURL != "" {
+		return nil
+	}
+	s, err := embedded.Start(ctx, a.embeddedConfig())
+	if err != nil {
+		return err
+	}
+	a.private = s
+	a.config.DatabaseURL = s.DSN()
+	a.undo = append(a.undo, s.Stop)
+	go func() {
+		<-s.Done()
+		if err := s.Err(); err != nil {
+			a.fail(err)
+		}
+	}()
+	return nil
+}
+
+func (a *App) embeddedConfig() embedded.Config { return a.config.embedded(a.log) }
+
+// fail reports a failure that ends the server; it never blocks.
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
+
+func (a *App) startStore(ctx context.Context) error {
+	applied, err := postgres.Migrate(ctx, a.config.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	if applied > 0 {
+		a.log.Info("schema brought up", slog.Int("migrations", applied))
+	}
+	db, err := postgres.Open(ctx, a.config.DatabaseURL, postgres.Options{Logger: a.log, Now: a.now})
+	if err != nil {
+		return err
+	}
+	a.db = db
+	a.undo = append(a.undo, func(context.Context) error { db.Close(); return nil })
+	a.installation, a.secret, err = db.Installation(ctx)
+	return err
+}
+
+func (a *App) startSolver(ctx context.Context) error {
+	rt, err := highs.New(ctx, highs.Config{CacheDir: filepath.Join(a.cacheDir(), "solver"), MemoryLimitMiB: a.config.SolverMemoryMiB, Logger: a.log})
+	if err != nil {
+		return purser.Wrap(purser.KindUnavailable, "app.Start", err)
+	}
+	a.solver = rt
+	a.undo = append(a.undo, rt.Close)
+	return nil
+}
+
+func (a *App) startLimits(context.Context) error {
+	limits, err := readLimits(a.config.LimitsFile)
+	a.limits = limits
+	a.collectors = []pricing.Collector{bundled.New()}
+	return err
+}
+
+func readLimits(path string) (jobfile.Limits, error) {
+	if path == "" {
+		return jobfile.Limits{}, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return jobfile.Limits{}, purser.Errorf(purser.KindInvalid, "app", "the limits file %s cannot be read: %w", path, err)
+	}
+	return jobfile.ParseLimits(path, b)
+}
+
+// listen opens the port first, since agents are told it, and serves at once:
+// health answers while the rest comes up.
+func (a *App) listen(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.config.Listen)
+	if err != nil {
+		return &purser.Error{
+			Kind: purser.KindUnavailable, Op: "app.Start", Message: fmt.Sprintf("%s cannot be listened on", a.config.Listen),
+			Hint: "is another server running? name another address with --listen", Cause: err,
+		}
+	}
+	a.url = a.config.PublicURL
+	if a.url == "" {
+		a.url = "http://" + dialable(l.Addr().String())
+	}
+	if err := a.ensureToken(ctx); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	files, ok := web.Files()
+	if !ok {
+		files = nil
+	}
+	a.server = server.New(server.Config{
+		Version: a.options.Version, TLS: strings.HasPrefix(a.url, "https://"), Web: files, Registry: a.registry, Logger: a.log,
+	}, a.parts())
+	a.background.Go(func() {
+		if err := a.server.Serve(l); err != nil {
+			a.fail(err)
+		}
+	})
+	a.undo = append(a.undo, func(ctx context.Context) error {
+		err := a.server.Shutdown(ctx)
+		a.background.Wait()
+		return err
+	})
+	return nil
+}
+
+// dialable is an address that a client on this host can use.
+func dialable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// parts hands every operation of the API its implementation.
+func (a *App) parts() server.Parts {
+	return server.Parts{
+		Health: healthPart{a}, Access: accessPart{a}, Jobs: jobsPart{a}, Logs: logsPart{a}, Plans: plansPart{a}, Prices: pricesPart{a},
+		Leases: leasesPart{a}, Money: moneyPart{a}, Tokens: tokensPart{a}, Events: eventsPart{a}, Agents: agentsPart{a},
+	}
+}

@@ -1,0 +1,232 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+	"github.com/robfig/cron/v3"
+
+	"purser"
+)
+
+// DefaultListen is where the server listens unless it is told otherwise: on
+// loopback alone.
+const DefaultListen = "127.0.0.1:7077"
+
+// Config is all that can be set. It is read from a YAML file, then PURSER_*
+// variables (PURSER_DATABASE_URL is database_url), then flags.
+type Config struct {
+	// Listen is the address of the HTTP server. Defaults to 127.0.0.1:7077; port 0 takes a free one.
+	Listen string `koanf:"listen"`
+	// PublicURL is what links and agents use. Defaults to http:// and the address that is listened on.
+	PublicURL string `koanf:"public_url"`
+	// DataDir holds the private database, the machines' folders, the solver's cache and
+	// the first token. Defaults to /var/lib/purser for root, else $XDG_DATA_HOME/purser.
+	DataDir string `koanf:"data_dir"`
+	// DatabaseURL is a PostgreSQL of the operator's own. Empty: a private one is started.
+	DatabaseURL string `koanf:"database_url"`
+	// PostgresBin is a folder with initdb and postgres for the private database. Empty: they are looked for.
+	PostgresBin string `koanf:"postgres_bin"`
+	// NodeModules is a folder that may hold the npm package with PostgreSQL's programs.
+	// Defaults to node_modules beside the program or its parent folder.
+	NodeModules string `koanf:"node_modules"`
+	// LimitsFile names quotas and the operator's own hosts, in the form of docs/jobfile.md. Empty: none.
+	LimitsFile string `koanf:"limits_file"`
+	// MaxMachines bounds the agent processes that stand in for machines in rehearsal. Defaults to 16.
+	MaxMachines int `koanf:"max_machines"`
+	// Horizon is how far a plan looks ahead. Defaults to 24h.
+	Horizon time.Duration `koanf:"horizon"`
+	// PlanTime is how long the optimizer may search for one plan. Defaults to 10s.
+	PlanTime time.Duration `koanf:"plan_time"`
+	// SolverMemoryMiB caps one solver instance. Defaults to 1024.
+	SolverMemoryMiB int `koanf:"solver_memory_mib"`
+	// LogLevel is debug, info, warn or error. Defaults to info.
+	LogLevel string `koanf:"log_level"`
+	// Sweeps says when each sweep is due, as cron expressions of six fields (seconds first) or @every.
+	Sweeps Schedules `koanf:"sweeps"`
+	// Rebalance says when a move pays.
+	Rebalance RebalanceRule `koanf:"rebalance"`
+}
+
+// Schedules are cron expressions in UTC.
+type Schedules struct {
+	Collect   string `koanf:"collect"`   // Defaults to every hour at minute 7.
+	Plan      string `koanf:"plan"`      // Defaults to every 5 seconds; it solves only when there is something new.
+	Reconcile string `koanf:"reconcile"` // Defaults to every 5 seconds.
+	Charge    string `koanf:"charge"`    // Defaults to every 15 seconds.
+	Rebalance string `koanf:"rebalance"` // Defaults to every 15 minutes.
+}
+
+// RebalanceRule bounds moves; see policy.MoveRule.
+type RebalanceRule struct {
+	Threshold float64 `koanf:"threshold"`    // savings share ÷ disrupted share. Defaults to 0.5.
+	MinGain   float64 `koanf:"min_gain_usd"` // over the horizon. Defaults to 1.
+	MinShare  float64 `koanf:"min_share"`    // of the cost. Defaults to 0.05.
+}
+
+// DefaultConfig is a server in rehearsal on loopback.
+func DefaultConfig() Config {
+	return Config{
+		Listen: DefaultListen, DataDir: DefaultDataDir(), NodeModules: nodeModules(), MaxMachines: 16,
+		Horizon: 24 * time.Hour, PlanTime: 10 * time.Second, SolverMemoryMiB: 1024, LogLevel: "info",
+		Sweeps: Schedules{
+			Collect: "0 7 * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *",
+		},
+		Rebalance: RebalanceRule{Threshold: 0.5, MinGain: 1, MinShare: 0.05},
+	}
+}
+
+// DefaultDataDir is where a server keeps its data unless it is told otherwise.
+func DefaultDataDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/purser"
+	}
+	if d := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "purser")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil || home == "/" {
+		return filepath.Join(os.TempDir(), fmt.Sprintf("purser-%d", os.Geteuid()))
+	}
+	return filepath.Join(home, ".local", "share", "purser")
+}
+
+// ConfigFile is where the configuration is looked for when no file is named.
+func ConfigFile() string {
+	if os.Geteuid() == 0 {
+		return "/etc/purser/config.yaml"
+	}
+	d, err := os.UserConfigDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(d, "purser", "config.yaml")
+}
+
+// nodeModules finds the npm packages of a checkout from where the program lies.
+func nodeModules() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	for _, dir := range []string{filepath.Dir(exe), filepath.Dir(filepath.Dir(exe)), "/usr/share/purser"} {
+		p := filepath.Join(dir, "node_modules")
+		if info, err := os.Stat(p); err == nil && info.IsDir() {
+			return p
+		}
+	}
+	return ""
+}
+
+// LoadConfig reads the configuration: defaults, then the file, then the
+// environment, then set, which holds what flags gave. A named file must exist; the
+// usual one need not. An unknown key is an error.
+func LoadConfig(path string, set map[string]any) (Config, error) {
+	c := DefaultConfig()
+	named := path != ""
+	if !named {
+		path = ConfigFile()
+	}
+	k := koanf.New(".")
+	if path != "" {
+		err := k.Load(file.Provider(path), yaml.Parser())
+		if err != nil && (named || !errors.Is(err, fs.ErrNotExist)) {
+			return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "the configuration %s cannot be read: %w", path, err)
+		}
+	}
+	if err := checkKeys(k.Keys(), path); err != nil {
+		return c, err
+	}
+	known := keys()
+	err := k.Load(env.Provider(".", env.Opt{Prefix: "PURSER_", TransformFunc: func(name, value string) (string, any) {
+		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "PURSER_")), "__", ".")
+		if value == "" || !slices.Contains(known, key) {
+			return "", nil // PURSER_URL and PURSER_TOKEN belong to the CLI
+		}
+		return key, value
+	}}), nil)
+	if err != nil {
+		return c, purser.Wrap(purser.KindInvalid, "app.LoadConfig", err)
+	}
+	for key, v := range set {
+		if err := k.Set(key, v); err != nil {
+			return c, purser.Wrap(purser.KindInvalid, "app.LoadConfig", err)
+		}
+	}
+	if err := k.Unmarshal("", &c); err != nil {
+		return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "the configuration %s: %w", path, err)
+	}
+	return c, c.check()
+}
+
+// keys are the names that a configuration may hold.
+func keys() []string {
+	return []string{
+		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "horizon",
+		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance",
+		"rebalance.threshold", "rebalance.min_gain_usd", "rebalance.min_share",
+	}
+}
+
+func checkKeys(have []string, path string) error {
+	known := keys()
+	for _, k := range have {
+		if !slices.Contains(known, k) {
+			return &purser.Error{
+				Kind: purser.KindInvalid, Op: "app.LoadConfig", Message: fmt.Sprintf("there is no setting %q", k),
+				Hint: "the settings are: " + strings.Join(known, ", "), Place: &purser.Place{File: path, Path: k},
+			}
+		}
+	}
+	return nil
+}
+
+// scheduleParser reads six fields, seconds first, and @every.
+func scheduleParser() cron.Parser {
+	return cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+}
+
+func (c Config) check() error {
+	bad := func(key, message string) error {
+		return &purser.Error{Kind: purser.KindInvalid, Op: "app.LoadConfig", Message: message, Place: &purser.Place{Path: key}}
+	}
+	for key, expr := range map[string]string{
+		"sweeps.collect": c.Sweeps.Collect, "sweeps.plan": c.Sweeps.Plan, "sweeps.reconcile": c.Sweeps.Reconcile,
+		"sweeps.charge": c.Sweeps.Charge, "sweeps.rebalance": c.Sweeps.Rebalance,
+	} {
+		if _, err := scheduleParser().Parse(expr); err != nil {
+			return bad(key, fmt.Sprintf("%q is not a cron expression of six fields (seconds first): %v", expr, err))
+		}
+	}
+	switch {
+	case c.MaxMachines < 1 || c.MaxMachines > 1000:
+		return bad("max_machines", "the machines that can be stood in for lie between 1 and 1000")
+	case c.Horizon < time.Minute || c.Horizon > 366*24*time.Hour:
+		return bad("horizon", "a horizon lies between a minute and a year")
+	case c.PlanTime < 50*time.Millisecond || c.PlanTime > time.Hour:
+		return bad("plan_time", "the time for a plan lies between 50ms and 1h")
+	case c.SolverMemoryMiB < 64 || c.SolverMemoryMiB > 2048:
+		return bad("solver_memory_mib", "a solver's memory lies between 64 and 2048 MiB")
+	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
+		return bad("log_level", "a log level is debug, info, warn or error")
+	case !filepath.IsAbs(c.DataDir):
+		return bad("data_dir", "the data folder must be an absolute path")
+	case c.Rebalance.Threshold < 0 || c.Rebalance.MinGain < 0 || c.Rebalance.MinShare < 0 || c.Rebalance.MinShare > 1:
+		return bad("rebalance", "the rule's figures must not be negative, and a share is at most 1")
+	}
+	return nil
+}
+
+// Platform says what the program runs on, for doctor.
+func Platform() string { return runtime.GOOS + "/" + runtime.GOARCH }

@@ -1,0 +1,28 @@
+// Package app wires Purser: it reads the configuration, builds every part from it,
+// starts and stops them, and runs the sweeps.
+//
+// A sweep loads, calls a pure package, and saves in one transaction; it decides
+// nothing. Cron expressions say when a sweep is due. Exactly one server replica
+// takes a due tick, by a row in the database; a tick that nobody took, because all
+// were down, is caught up once.
+//
+//	collect    price feeds → pricing.Sift → offers
+//	plan       jobs, offers, leases → optimizer → admission → leases, tasks
+//	reconcile  what providers list ↔ leases; idle machines; moves
+//	charge     leases × prices → ledger → charges
+//	rebalance  the plan without its history → moves, when they pay
+//
+// # Starting and stopping
+//
+// Start brings up, in this order: the database (a private one unless a URL is
+// given), its schema, the solver, the HTTP server, River, the sweeps. What fails on
+// the way undoes what was started. Stop drains: machines that this host stands in
+// for stop their tasks at a checkpoint, tasks return to the queue, charges end. A
+// second interrupt stops without draining; agents then end themselves.
+//
+// # Failures
+//
+// A sweep that fails is logged, its error kept with its last run, and tried again
+// at its next tick. A server that is killed is missed after 20 s: its River jobs
+// are taken over by the others.
+package app

@@ -1,0 +1,31 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"purser/api"
+)
+
+type healthPart struct{ *App }
+
+// Health asks each part. It does not say why a part fails to people without a
+// token; doctor and the log do.
+func (p healthPart) Health(ctx context.Context) api.Health {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	h := api.Health{
+		Status: "ok", Version: p.options.Version, Rehearsal: p.rehearsal, Server: p.replica, Host: p.host, Time: p.now(),
+		Parts: map[string]string{"database": "ok", "solver": "ok", "sweeps": "ok"},
+	}
+	sweeps, err := p.db.Sweeps(ctx)
+	if err != nil {
+		h.Parts["database"], h.Status = "does not answer", "down"
+	}
+	for _, s := range sweeps {
+		if s.Error != "" {
+			h.Parts["sweeps"], h.Status = s.Name+" failed; see the log", "degraded"
+		}
+	}
+	return h
+}

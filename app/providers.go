@@ -1,0 +1,80 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"purser"
+	"purser/fleet"
+	"purser/postgres"
+	"purser/postgres/embedded"
+	"purser/providers"
+	"purser/providers/local"
+)
+
+// localHolder is the adapter that stands in for machines in rehearsal and runs the
+// operator's own hosts.
+const localHolder = "local"
+
+func (a *App) startProviders(context.Context) error {
+	agent := a.options.Agent
+	if agent == "" {
+		exe, err := os.Executable()
+		if err != nil {
+			return purser.Wrap(purser.KindInternal, "app.Start", err)
+		}
+		agent = exe
+	}
+	machines, err := local.New(a.localConfig(agent))
+	if err != nil {
+		return err
+	}
+	metrics, err := providers.NewMetrics(a.registry)
+	if err != nil {
+		return err
+	}
+	a.providers = map[string]providers.Provider{
+		localHolder: providers.Decorate(machines, providers.Options{Metrics: metrics, Now: a.now}),
+	}
+	a.fleet, err = fleet.New(fleet.Config{
+		Store: a.db, Upkeep: a.db, Providers: a.providers, Installation: a.installation, Secret: a.secret,
+		Host: a.host, ServerURL: a.url, Logger: a.log.With(slog.String("part", "fleet")), Now: a.now,
+	})
+	return err
+}
+
+func (a *App) localConfig(agent string) local.Config {
+	return local.Config{
+		Dir: a.machinesDir(), Agent: agent, Installation: a.installation, MaxMachines: a.config.MaxMachines,
+		CheckpointRoot: filepath.Join(a.config.DataDir, "checkpoints"), Logger: a.log.With(slog.String("part", "local")), Now: a.now,
+	}
+}
+
+// holder says which adapter launches an offer, and on which host.
+func (a *App) holder(o purser.Offer) (holder, host string) { return localHolder, a.host }
+
+func (c Config) embedded(log *slog.Logger) embedded.Config {
+	return embedded.Config{
+		DataDir: filepath.Join(c.DataDir, "postgres"), BinDir: c.PostgresBin, NodeModules: c.NodeModules,
+		CacheDir: filepath.Join(c.DataDir, "cache", "postgres"), Durable: true, Logger: log,
+	}
+}
+
+// Migrate brings the schema up and stops: for operators who do it before a start.
+func Migrate(ctx context.Context, c Config, log *slog.Logger) (applied int, err error) {
+	dsn := c.DatabaseURL
+	if dsn == "" {
+		if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+			return 0, purser.Errorf(purser.KindForbidden, "app.Migrate", "the data folder %s cannot be made: %w", c.DataDir, err)
+		}
+		s, err := embedded.Start(ctx, c.embedded(log))
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = s.Stop(context.WithoutCancel(ctx)) }()
+		dsn = s.DSN()
+	}
+	return postgres.Migrate(ctx, dsn)
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"purser"
+	"purser/postgres"
+)
+
+// stepTime bounds one step of a lease: a call to a provider and two transactions.
+const stepTime = 90 * time.Second
+
+// stepWorker takes the steps of leases.
+type stepWorker struct {
+	river.WorkerDefaults[postgres.LeaseStep]
+	app *App
+}
+
+// Timeout bounds one step.
+func (w *stepWorker) Timeout(*river.Job[postgres.LeaseStep]) time.Duration { return stepTime }
+
+// Work takes one step. A step that was overtaken by a later transition finds the
+// lease elsewhere and does nothing.
+func (w *stepWorker) Work(ctx context.Context, job *river.Job[postgres.LeaseStep]) error {
+	again, err := w.app.fleet.Step(ctx, purser.LeaseID(job.Args.Lease))
+	switch {
+	case err != nil && purser.KindOf(err) == purser.KindNotFound:
+		return river.JobCancel(err)
+	case err != nil:
+		return err
+	case again >= 0:
+		return river.JobSnooze(again)
+	}
+	return nil
+}
+
+func (a *App) startRiver(work context.Context) error {
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, &stepWorker{app: a}); err != nil {
+		return purser.Wrap(purser.KindInternal, "app.startRiver", err)
+	}
+	client, err := river.NewClient(riverpgxv5.New(a.db.Pool()), &river.Config{
+		ID:     a.replica,
+		Schema: postgres.Schema,
+		Queues: map[string]river.QueueConfig{
+			postgres.StepQueue(""):     {MaxWorkers: 50},
+			postgres.StepQueue(a.host): {MaxWorkers: 50},
+		},
+		Workers:              workers,
+		Logger:               slog.New(quiet{a.log.Handler()}),
+		FetchCooldown:        50 * time.Millisecond,
+		FetchPollInterval:    500 * time.Millisecond,
+		RescueStuckJobsAfter: 2 * stepTime,
+		SoftStopTimeout:      10 * time.Second,
+	})
+	if err != nil {
+		return purser.Wrap(purser.KindInternal, "app.startRiver", err)
+	}
+	if err := client.Start(work); err != nil {
+		return purser.Wrap(purser.KindUnavailable, "app.startRiver", err)
+	}
+	a.undo = append(a.undo, func(ctx context.Context) error {
+		return purser.Wrap(purser.KindUnavailable, "app.Stop", client.StopAndCancel(ctx))
+	})
+	return nil
+}
+
+// quiet keeps River's notes about its own housekeeping out of the log.
+type quiet struct{ slog.Handler }
+
+// Enabled lets warnings and errors through.
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)
+}

@@ -1,0 +1,93 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"purser"
+	"purser/jobfile"
+	"purser/optimizer"
+	"purser/optimizer/highs"
+	"purser/pricing"
+	"purser/pricing/bundled"
+)
+
+// solveWithin solves and checks. When the time is up the best plan so far is the
+// plan, and says so; a plan that fails its check is never given away.
+func solveWithin(ctx context.Context, rt *highs.Runtime, p *optimizer.Problem, limit time.Duration) (purser.Plan, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	plan, err := optimizer.Solve(ctx, rt, p, optimizer.Options{})
+	if err != nil {
+		return plan, err
+	}
+	plan.SolveTime = time.Since(began)
+	return plan, optimizer.Check(p, plan)
+}
+
+// PlanRequest is all that a plan without a database is made from.
+type PlanRequest struct {
+	Jobs       []purser.Job
+	Collectors []pricing.Collector // empty: the bundled list
+	Limits     jobfile.Limits
+	Horizon    time.Duration
+	Time       time.Duration // how long the optimizer may search
+	CacheDir   string        // of the compiled solver; empty: none
+	Now        time.Time
+	Progress   func(string) // told each step; nil: nobody
+}
+
+// PlanResult is the plan, and the prices that were not believed.
+type PlanResult struct {
+	Plan        purser.Plan
+	Offers      int
+	Quarantined []purser.Quarantined
+}
+
+// PlanFiles makes a plan from files alone: no server and no database.
+func PlanFiles(ctx context.Context, r PlanRequest) (PlanResult, error) {
+	say := r.Progress
+	if say == nil {
+		say = func(string) {}
+	}
+	if len(r.Collectors) == 0 {
+		r.Collectors = []pricing.Collector{bundled.New()}
+	}
+	var out PlanResult
+	offers := []purser.Offer{}
+	for _, o := range r.Limits.Private {
+		o.ValidFrom, o.ObservedAt = r.Now, r.Now
+		offers = append(offers, o)
+	}
+	for _, c := range r.Collectors {
+		say("reading prices: " + c.Source())
+		rows, _, err := gather(ctx, c)
+		if err != nil {
+			return out, err
+		}
+		sifted := pricing.Sift(rows)
+		offers = append(offers, sifted.Offers...)
+		out.Quarantined = append(out.Quarantined, sifted.Quarantined...)
+	}
+	out.Offers = len(offers)
+	for i := range r.Jobs {
+		if r.Jobs[i].ID == "" {
+			r.Jobs[i].ID = purser.JobID(r.Jobs[i].Project + "/" + r.Jobs[i].Name)
+		}
+	}
+	problem, err := optimizer.NewProblem(optimizer.Input{Now: r.Now, Horizon: r.Horizon, Offers: offers, Jobs: r.Jobs, Quotas: r.Limits.Quotas})
+	if err != nil {
+		return out, err
+	}
+	say("loading the solver")
+	rt, err := highs.New(ctx, highs.Config{CacheDir: r.CacheDir})
+	if err != nil {
+		return out, purser.Wrap(purser.KindUnavailable, "app.PlanFiles", err)
+	}
+	say("solving")
+	out.Plan, err = solveWithin(ctx, rt, problem, r.Time)
+	out.Plan.CreatedAt = r.Now
+	return out, errors.Join(err, rt.Close(context.WithoutCancel(ctx)))
+}

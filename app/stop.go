@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"purser"
+)
+
+// drainTime bounds how long Stop waits for the machines of this host: an agent
+// has 25 s for its tasks, and its end must still be seen.
+const drainTime = 45 * time.Second
+
+// Stop drains this host's machines, then ends everything in the reverse order of
+// Start. It is safe to call twice; the second call waits for the first. When ctx
+// ends early, draining is cut short: agents end themselves later, and the next
+// start finds the leases as they are.
+func (a *App) Stop(ctx context.Context, progress func(string)) error {
+	a.stopOnce.Do(func() {
+		progress("stopping the work at its checkpoints")
+		err := a.drain(ctx)
+		progress("closing")
+		a.stopErr = errors.Join(err, a.abort())
+	})
+	return a.stopErr
+}
+
+// drain ends the leases that this host's machines stand for. Planning stops
+// first, or it would buy again what is being let go.
+func (a *App) drain(ctx context.Context) error {
+	if a.db == nil || a.sweeps == nil {
+		return nil
+	}
+	a.sweeps.pause("collect", "plan", "rebalance")
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	n, err := a.db.DrainAll(ctx, a.replica, a.host, "the server stops")
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return a.lastCharges(ctx)
+	}
+	a.log.Info("draining", slog.Int("leases", n))
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left, err := a.liveHere(ctx)
+		if err != nil {
+			return err
+		}
+		if left == 0 {
+			return a.lastCharges(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return purser.Errorf(purser.KindUnavailable, "app.Stop", "%d machines had not ended when the wait was over; they end themselves", left)
+		case <-tick.C:
+		}
+	}
+}
+
+func (a *App) liveHere(ctx context.Context) (int, error) {
+	leases, err := a.db.LiveLeases(ctx)
+	n := 0
+	for _, l := range leases {
+		if l.Host == a.host {
+			n++
+		}
+	}
+	return n, err
+}
+
+// lastCharges writes the charges up to the end of what was drained.
+func (a *App) lastCharges(ctx context.Context) error {
+	_, err := a.charge(ctx)
+	return err
+}
+
+// abort ends what was started, last first, without draining.
+func (a *App) abort() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	defer cancel()
+	if a.stopWork != nil {
+		a.stopWork()
+	}
+	var errs []error
+	for _, f := range slices.Backward(a.undo) {
+		errs = append(errs, f(ctx))
+	}
+	a.undo = nil
+	return errors.Join(errs...)
+}

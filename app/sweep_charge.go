@@ -1,0 +1,57 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"purser"
+	"purser/ledger"
+)
+
+// charge writes the charges of every lease up to the last whole second. Each lease
+// is a transaction of its own: one that fails is charged at the next turn, whole.
+func (a *App) charge(ctx context.Context) (lines int, err error) {
+	now := a.now()
+	inputs, err := a.db.ChargeInputs(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	for _, in := range inputs {
+		through := ledger.Through(in.Lease, now)
+		from := in.Lease.ChargedThrough
+		if from.IsZero() {
+			from = in.Lease.RunningAt
+		}
+		if !through.After(from) {
+			continue
+		}
+		projects, err := a.projects(ctx, in.Tasks)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		charges := ledger.Charges(ledger.Input{
+			Lease: in.Lease, Tasks: in.Tasks, Prices: in.Prices, ListPrice: in.OnDemand, Projects: projects, From: from, To: through,
+		})
+		lines += len(charges)
+		errs = append(errs, a.db.SaveCharges(ctx, in.Lease.ID, charges, through))
+	}
+	return lines, errors.Join(errs...)
+}
+
+// projects gives the project of each task's job.
+func (a *App) projects(ctx context.Context, tasks []purser.Task) (map[purser.JobID]string, error) {
+	out := map[purser.JobID]string{}
+	for _, t := range tasks {
+		if _, ok := out[t.Job]; ok {
+			continue
+		}
+		j, err := a.db.Job(ctx, string(t.Job))
+		if err != nil {
+			return nil, err
+		}
+		out[t.Job] = j.Project
+	}
+	return out, nil
+}

@@ -1,0 +1,232 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"slices"
+	"time"
+
+	"purser"
+	"purser/fleet"
+	"purser/optimizer"
+	"purser/policy"
+	"purser/postgres"
+)
+
+// actorPlan signs what the plan sweep does.
+const actorPlan = "plan sweep"
+
+// resolveEvery is how often a plan is made again while work waits that no plan
+// could place: prices and supply change.
+const resolveEvery = time.Minute
+
+// lastPlan remembers what the newest plan was made from, so that nothing new costs
+// nothing.
+type lastPlan struct {
+	key uint64
+	at  time.Time
+}
+
+// plan places what waits. Everything that runs stays where it is: moving is the
+// rebalance sweep's business.
+func (a *App) plan(ctx context.Context) error {
+	snap, err := a.db.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	key, waits := snapshotKey(snap)
+	if key == a.last.key && (!waits || a.now().Sub(a.last.at) < resolveEvery) {
+		return nil
+	}
+	plan, err := a.solve(ctx, snap, nil, true)
+	if err != nil {
+		return err
+	}
+	admission := fleet.Admit(a.admitInput(plan, snap))
+	report, err := a.db.AdmitPlan(ctx, actorPlan, plan, admission)
+	if purser.KindOf(err) == purser.KindStale && err != nil {
+		a.log.Info("a newer plan was admitted first")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.last = lastPlan{key: key, at: a.now()}
+	a.metrics.gap.Set(plan.Gap)
+	a.metrics.price.Set(plan.UnitPrice.USD())
+	a.log.Info("plan admitted", slog.String("plan", string(plan.ID)), slog.String("status", string(plan.Status)), slog.Float64("gap", plan.Gap),
+		slog.Int("launched", report.Launched), slog.Int("placed", report.Placed+report.Started), slog.Int("unplaced", len(plan.Unplaced)), slog.Duration("solve", plan.SolveTime))
+	return nil
+}
+
+// snapshotKey is the same for snapshots that lead to the same plan, prices aside.
+// waits says that a task is in the queue.
+func snapshotKey(s postgres.Snapshot) (key uint64, waits bool) {
+	h := fnv.New64a()
+	for _, j := range s.Jobs {
+		_, _ = fmt.Fprintln(h, "job", j.ID)
+	}
+	for _, t := range s.Tasks {
+		_, _ = fmt.Fprintln(h, "task", t.ID, t.State == purser.TaskQueued, t.Lease, t.Stop)
+		waits = waits || t.State == purser.TaskQueued
+	}
+	for _, l := range s.Leases {
+		_, _ = fmt.Fprintln(h, "lease", l.ID, l.State == purser.LeaseDraining)
+	}
+	for _, q := range s.Quotas {
+		_, _ = fmt.Fprintln(h, "quota", q)
+	}
+	for _, f := range s.Failed {
+		_, _ = fmt.Fprintln(h, "failed", f.Offer, f.At)
+	}
+	return h.Sum64(), waits
+}
+
+// solve makes a plan from a snapshot, and checks it with code that knows no solver.
+// more are jobs that are planned beside what is there. keep leaves what runs where
+// it is.
+func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.Job, keep bool) (purser.Plan, error) {
+	offers, err := a.db.Offers(ctx, postgres.OfferFilter{})
+	if err != nil {
+		return purser.Plan{}, err
+	}
+	in := a.input(snap, a.usable(offers), keep)
+	in.Jobs = append(in.Jobs, more...)
+	problem, err := optimizer.NewProblem(in)
+	if err != nil {
+		return purser.Plan{}, err
+	}
+	plan, err := solveWithin(ctx, a.solver, problem, a.config.PlanTime)
+	if err != nil {
+		return purser.Plan{}, err
+	}
+	plan.ID, plan.CreatedAt, plan.Rehearsal = purser.PlanID(postgres.NewID("plan", a.now())), snap.At, a.rehearsal
+	return plan, nil
+}
+
+// input turns a snapshot into the optimizer's words.
+func (a *App) input(snap postgres.Snapshot, offers []purser.Offer, keep bool) optimizer.Input {
+	now := a.now()
+	price := map[purser.OfferID]purser.USDPerHour{}
+	for _, o := range offers {
+		price[o.ID()] = o.UnitPrice
+	}
+	offers = slices.DeleteFunc(offers, func(o purser.Offer) bool {
+		return slices.ContainsFunc(snap.Failed, func(f postgres.FailedOffer) bool {
+			return f.Offer == o.ID() && policy.CoolingDown(f.Kind, f.At, now)
+		})
+	})
+	in := optimizer.Input{Now: now, Horizon: a.config.Horizon, Offers: offers, Jobs: snap.Jobs, KeepPlacements: keep, StartUp: a.startUp}
+	in.Held = heldLeases(snap, price)
+	in.Needs = needs(snap, in.Held, now)
+	in.Quotas = append(append([]purser.Quota{}, snap.Quotas...), a.limits.Quotas...)
+	draining := 0
+	for _, l := range snap.Leases {
+		if l.State == purser.LeaseDraining {
+			draining++
+		}
+	}
+	// What stands in for machines is bounded; a machine that still ends takes a place.
+	in.Quotas = append(in.Quotas, purser.Quota{Name: "machines of this host", Unit: purser.QuotaMachines, Limit: int64(max(0, a.config.MaxMachines-draining))})
+	return in
+}
+
+// startUp is how long a machine is paid for before it works. A process that stands
+// in for one is there at once.
+func (a *App) startUp(purser.Offer) time.Duration { return 0 }
+
+// heldLeases are the leases that stand, with what runs on them or is on its way to
+// them. A spot lease costs what spot costs now.
+func heldLeases(snap postgres.Snapshot, price map[purser.OfferID]purser.USDPerHour) []optimizer.Held {
+	on := map[purser.LeaseID][]purser.Placement{}
+	for _, t := range snap.Tasks {
+		if t.Lease != "" {
+			on[t.Lease] = append(on[t.Lease], purser.Placement{
+				Job: t.Job, Group: t.Group, Replica: t.Replica, Variant: t.Variant, Devices: t.Devices, MilliCPU: t.MilliCPU, MemoryMiB: t.MemoryMiB,
+			})
+		}
+	}
+	var held []optimizer.Held
+	for _, l := range snap.Leases {
+		if l.State == purser.LeaseDraining {
+			continue
+		}
+		if p, ok := price[l.Offer.ID()]; ok && l.Offer.Option == purser.Spot {
+			l.Offer.UnitPrice = p
+		}
+		held = append(held, optimizer.Held{Lease: l, Placements: on[l.ID]})
+	}
+	return held
+}
+
+// needs says which replicas of training groups want a place: those in the queue,
+// and those that run on a lease that stands. What runs on a draining lease comes
+// back to the queue by itself.
+func needs(snap postgres.Snapshot, held []optimizer.Held, now time.Time) []optimizer.Need {
+	standing := map[purser.LeaseID]bool{}
+	for _, h := range held {
+		standing[h.Lease.ID] = true
+	}
+	groups := map[string]purser.TaskGroup{}
+	byGroup := map[string]*optimizer.Need{}
+	var order []string
+	for _, j := range snap.Jobs {
+		for _, g := range j.Groups {
+			if g.Kind == purser.Training {
+				k := string(j.ID) + "/" + g.Name
+				groups[k] = g
+				order = append(order, k)
+				byGroup[k] = &optimizer.Need{Job: j.ID, Group: g.Name, Replicas: []int{}, Left: map[int]float64{}}
+			}
+		}
+	}
+	for _, t := range snap.Tasks {
+		k := string(t.Job) + "/" + t.Group
+		n := byGroup[k]
+		if n == nil || t.Stop || (t.State != purser.TaskQueued && !standing[t.Lease]) {
+			continue
+		}
+		n.Replicas = append(n.Replicas, t.Replica)
+		if left := shareLeft(groups[k], t, now); left < 1 {
+			n.Left[t.Replica] = left
+		}
+	}
+	out := make([]optimizer.Need, 0, len(order))
+	for _, k := range order {
+		out = append(out, *byGroup[k])
+	}
+	return out
+}
+
+// shareLeft is the share of a task's run that is still before it: by its own word,
+// else by the time that it has run.
+func shareLeft(g purser.TaskGroup, t purser.Task, now time.Time) float64 {
+	done := t.Progress
+	if done == 0 && t.State == purser.TaskRunning && !t.StartedAt.IsZero() {
+		for _, v := range g.Variants {
+			if whole := g.RunTimeOn(v); v.Name == t.Variant && whole > 0 {
+				done = float64(now.Sub(t.StartedAt)) / float64(whole)
+			}
+		}
+	}
+	if t.State == purser.TaskQueued && t.Checkpoint == "" {
+		done = 0
+	}
+	return min(1, max(1-done, 1.0/32))
+}
+
+func (a *App) admitInput(plan purser.Plan, snap postgres.Snapshot) fleet.AdmitInput {
+	return fleet.AdmitInput{
+		Plan: plan, At: a.now(), Jobs: snap.Jobs, Tasks: snap.Tasks, Leases: snap.Leases, Moves: snap.Moves,
+		Hold:  a.hold,
+		NewID: func(prefix string) string { return postgres.NewID(prefix, a.now()) },
+	}
+}
+
+// hold says who launches an offer. The operator's own hosts are real in rehearsal
+// too.
+func (a *App) hold(o purser.Offer) fleet.Holding {
+	return fleet.Holding{Holder: localHolder, Host: a.host, Rehearsal: a.rehearsal && o.Option != purser.Private}
+}
