@@ -34,8 +34,8 @@
 // doubled, a wrong number of fields, text where a number belongs (NaN, Inf, units
 // and exponents are no numbers), text that is not UTF-8, a quote that does not end
 // on its line, a damaged gzip stream, a line above 1 MiB, more than 200 MiB or
-// 250,000 lines. A file that is not there is not_found, one that cannot be read
-// unavailable. A row that is well formed and cannot be believed, such as one at
+// 250,000 lines; or when it cannot be opened as a plain file. A file that is not
+// there is not_found; a fault while reading is unavailable. A row that is well formed and cannot be believed, such as one at
 // 0 $, is a row: it is for pricing.Sift to refuse.
 package csvfile
 
@@ -137,13 +137,13 @@ func open(path string) (*os.File, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return fail(purser.KindNotFound, "there is no such file", nil)
 	case err != nil:
-		return fail(purser.KindUnavailable, "the file cannot be read", err)
+		return fail(purser.KindInvalid, "the file cannot be opened", err)
 	case !info.Mode().IsRegular():
 		return fail(purser.KindInvalid, "this is not a plain file", nil)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return fail(purser.KindUnavailable, "the file cannot be read", err)
+		return fail(purser.KindInvalid, "the file cannot be opened", err)
 	}
 	return f, nil
 }

@@ -150,7 +150,7 @@ func (b *builder) sum(m, gpu record, instanceType string) {
 		// A sum hides a half that costs nothing.
 		if r.Reason == "" && (machine <= 0 || device <= 0) {
 			r.Reason = pricing.ReasonPriceNotPositive
-			r.Detail = fmt.Sprintf("its machine costs %s, its %s × %s %s", machine, gpu.devices, gpu.accelerator, device)
+			r.Detail = fmt.Sprintf("its machine costs $%s/h, its %s × %s $%s/h", machine.Decimal(), gpu.devices, gpu.accelerator, device.Decimal())
 		}
 	}
 }

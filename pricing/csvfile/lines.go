@@ -30,7 +30,7 @@ type lineReader struct {
 var gzipMagic = []byte{0x1f, 0x8b}
 
 func newLineReader(r io.Reader, name string) (*lineReader, error) {
-	l := &lineReader{name: name}
+	l := &lineReader{name: name, number: 1} // for errors before the first line
 	in := bufio.NewReaderSize(r, 1<<16)
 	start, err := in.Peek(len(gzipMagic))
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -44,8 +44,17 @@ func newLineReader(r io.Reader, name string) (*lineReader, error) {
 		}
 		text = unzipped
 	}
-	l.scanner = bufio.NewScanner(&capped{r: text, left: maxBytes})
+	source := &capped{r: text, left: maxBytes}
+	l.scanner = bufio.NewScanner(source)
 	l.scanner.Buffer(make([]byte, 0, 1<<16), maxLineBytes)
+	l.scanner.Split(func(data []byte, atEOF bool) (int, []byte, error) {
+		advance, line, err := bufio.ScanLines(data, atEOF && source.err == nil)
+		if atEOF && advance == 0 && err == nil {
+			err = source.err // half a line before a fault is no line
+		}
+		return advance, line, err
+	})
+	l.number = 0
 	return l, nil
 }
 
@@ -104,13 +113,17 @@ func (l *lineReader) readError(err error) error {
 type capped struct {
 	r    io.Reader
 	left int
+	err  error // what ended it, other than the end
 }
 
 func (c *capped) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.left -= n
 	if c.left < 0 {
-		return 0, errTooLarge
+		n, err = 0, errTooLarge
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
 	}
 	return n, err
 }

@@ -96,9 +96,13 @@ func (p *reader) header() error {
 	if err != nil {
 		return err
 	}
-	if !ok || strings.TrimSpace(line) == "" {
+	const hint = "a list begins with a header such as InstanceType,vCPUs,MemoryGiB,…"
+	if !ok {
 		p.number = 1
-		return p.fail("", "the list is empty", "it begins with a header such as InstanceType,vCPUs,MemoryGiB,…")
+		return p.fail("", "the list is empty", hint)
+	}
+	if strings.TrimSpace(line) == "" {
+		return p.fail("", "the first line is blank", hint)
 	}
 	fields, err := p.split(line)
 	if err != nil {
