@@ -78,6 +78,9 @@ func find(ctx context.Context, cfg Config, id identity, major int) (Binaries, er
 			return bins, nil
 		}
 	}
+	if ctx.Err() != nil {
+		return Binaries{}, fail(purser.KindUnavailable, op, context.Cause(ctx), "the search for PostgreSQL was interrupted")
+	}
 	found := "nothing"
 	if len(seen) > 0 {
 		found = strings.Join(seen, ", ")

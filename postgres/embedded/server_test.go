@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"net/url"
 	"os"
@@ -158,20 +159,50 @@ func TestStopInAHurry(t *testing.T) {
 	}
 }
 
+// A start can be given up at any step; then nothing runs and the folder can be used.
 func TestInterruptedStart(t *testing.T) {
 	k := kinds(t)[0]
 	t.Parallel()
-	cfg := seeded(t, k)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if s, err := Start(ctx, cfg); err == nil {
-		s.Stop(context.Background())
-		t.Fatal("a start that was cancelled succeeded")
+	fresh := Config{DataDir: filepath.Join(placeIn(t, memory()), "data"), BinDir: k.Bins.Dir}
+	for _, c := range []struct {
+		name string
+		cfg  Config
+		at   func(cfg Config) bool
+	}{
+		{"at once", seeded(t, k), func(Config) bool { return true }},
+		{"initdb", fresh, func(cfg Config) bool {
+			found, err := filepath.Glob(cfg.DataDir + ".init-*/base")
+			return err == nil && len(found) > 0
+		}},
+		{"server", seeded(t, k), func(cfg Config) bool { _, ok := readPidFile(cfg.DataDir); return ok }},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		watched := make(chan struct{})
+		go func() {
+			defer close(watched)
+			defer cancel()
+			if ok, err := poll(t.Context(), deadline, func() (bool, error) { return c.at(c.cfg), nil }); !ok {
+				t.Errorf("%s was not reached: %v", c.name, err)
+			}
+		}()
+		if c.name == "at once" {
+			<-watched
+		}
+		s, err := Start(ctx, c.cfg)
+		<-watched
+		switch {
+		case err == nil && c.name == "server": // it was up before the interruption came
+			if err := s.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+		case purser.KindOf(err) != purser.KindUnavailable || !errors.Is(err, context.Canceled):
+			t.Errorf("%s: the start says %v", c.name, err)
+		}
+		if file, ok := readPidFile(c.cfg.DataDir); ok && !gone(file.pid) {
+			t.Errorf("%s: a server was left behind", c.name)
+		}
+		mustStart(t, c.cfg) // the lock is free and the data is whole
 	}
-	if file, ok := readPidFile(cfg.DataDir); ok && alive(file.pid) {
-		t.Error("a server was left behind")
-	}
-	mustStart(t, cfg) // the lock is free
 }
 
 func TestSecondLauncherIsRefused(t *testing.T) {
