@@ -48,7 +48,7 @@ build: require $(SOLVER) $(PAGE) ## Build bin/purser with the solver and the pag
 # purser replaces the shell, so Ctrl-C reaches it once and make waits for its end.
 .PHONY: run
 run: build ## Build, rehearse examples/first-run.yaml and stay until Ctrl-C
-	@exec bin/purser serve --first-run examples/first-run.yaml
+	@exec bin/purser serve --first-run examples/first-run.yaml $(ARGS)
 
 .PHONY: test
 test: build ## Run every test: Go with Postgres, web, and the page flow in Chromium
@@ -57,7 +57,7 @@ test: build ## Run every test: Go with Postgres, web, and the page flow in Chrom
 	@$(STEP) "page flow" sh scripts/page-flow.sh
 
 .PHONY: lint
-lint: require $(SOLVER) $(WEB_PACKAGES) ## Check style and layers of Go, shell, web and Docker files
+lint: require $(WEB_PACKAGES) ## Check style and layers of Go, shell, web and Docker files
 	@$(STEP) "golangci-lint (two minutes the first time)" $(LINT) run ./...
 	@$(STEP) "house rules" $(GO) test ./internal/archtest
 	@$(STEP) "shell" sh scripts/lint-shell.sh
