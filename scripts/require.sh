@@ -29,12 +29,6 @@ package() {
     fi
 }
 
-# tarball URL STRIP: the command that unpacks a release under /usr/local. Go and
-# Node are often too old in a distribution, so their own releases are named.
-tarball() {
-    echo "curl -fsSL $1 | ${sudo_}tar -xz -C $2 --strip-components=1"
-}
-
 system=$(uname -s | tr '[:upper:]' '[:lower:]')
 case $(uname -m) in
     x86_64 | amd64) goarch=amd64 nodearch=x64 ;;
@@ -42,11 +36,12 @@ case $(uname -m) in
     *) goarch=$(uname -m) nodearch=$(uname -m) ;;
 esac
 
+# Go and Node are often too old in a distribution, so their own releases are named.
 install_go() {
     if [ "$system" = darwin ]; then
         echo "brew install go"
     else
-        echo "curl -fsSL https://go.dev/dl/go1.26.0.$system-$goarch.tar.gz | ${sudo_}tar -xz -C /usr/local && export PATH=/usr/local/go/bin:\$PATH"
+        echo "${sudo_}rm -rf /usr/local/go && curl -fsSL https://go.dev/dl/go1.26.0.$system-$goarch.tar.gz | ${sudo_}tar -xz -C /usr/local && export PATH=/usr/local/go/bin:\$PATH"
     fi
 }
 
@@ -54,7 +49,7 @@ install_node() {
     if [ "$system" = darwin ]; then
         echo "brew install node"
     else
-        tarball "https://nodejs.org/dist/v22.12.0/node-v22.12.0-$system-$nodearch.tar.gz" /usr/local
+        echo "curl -fsSL https://nodejs.org/dist/v22.12.0/node-v22.12.0-$system-$nodearch.tar.gz | ${sudo_}tar -xz -C /usr/local --strip-components=1"
     fi
 }
 
