@@ -85,7 +85,7 @@ func (e *Error) Error() string {
 	if e.Hint != "" {
 		fmt.Fprintf(&b, " (%s)", e.Hint)
 	}
-	if e.Cause != nil {
+	if _, said := e.Cause.(silentCause); e.Cause != nil && !said { //nolint:errorlint // the type itself is asked for, not the chain
 		fmt.Fprintf(&b, ": %v", e.Cause)
 	}
 	return b.String()

@@ -181,6 +181,9 @@ func TestErrorsKeepKindAndCause(t *testing.T) {
 	if purser.KindOf(err) != purser.KindQuota || !errors.Is(err, cause) {
 		t.Errorf("%v has kind %s", err, purser.KindOf(err))
 	}
+	if got := err.Error(); got != "no room: socket closed" {
+		t.Errorf("the error reads %q", got)
+	}
 	if purser.KindOf(cause) != purser.KindInternal {
 		t.Error("a foreign error is internal")
 	}

@@ -251,7 +251,7 @@ func (a *App) listen(ctx context.Context) error {
 	}
 	a.url = a.config.PublicURL
 	if a.url == "" {
-		a.url = "http://" + dialable(l.Addr().String())
+		a.url = "http://" + Dialable(l.Addr().String())
 	}
 	if err := a.ensureToken(ctx); err != nil {
 		return errors.Join(err, l.Close())
@@ -276,8 +276,8 @@ func (a *App) listen(ctx context.Context) error {
 	return nil
 }
 
-// dialable is an address that a client on this host can use.
-func dialable(addr string) string {
+// Dialable is an address that a client on this host can use.
+func Dialable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return addr

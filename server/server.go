@@ -1,9 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -96,10 +98,16 @@ func New(config Config, parts Parts) *Server {
 // Handler is the whole server without a listener, for tests.
 func (s *Server) Handler() http.Handler { return s.echo }
 
-// OpenAPI is the API's description, OpenAPI 3.1 in JSON.
-func (s *Server) OpenAPI() ([]byte, error) {
+// Describe is the API's description, OpenAPI 3.1 in indented JSON.
+func (s *Server) Describe() ([]byte, error) {
 	b, err := s.api.OpenAPI().MarshalJSON()
-	return b, purser.Wrap(purser.KindInternal, "server.OpenAPI", err)
+	if err != nil {
+		return nil, purser.Wrap(purser.KindInternal, "server.Describe", err)
+	}
+	var out bytes.Buffer
+	err = json.Indent(&out, b, "", "  ")
+	out.WriteByte('\n')
+	return out.Bytes(), purser.Wrap(purser.KindInternal, "server.Describe", err)
 }
 
 // Serve answers on the listener until Shutdown.
@@ -124,6 +132,7 @@ func apiConfig(version string) huma.Config {
 	c.DocsPath = ""
 	c.SchemasPath = ""
 	c.CreateHooks = nil
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	number := reflect.TypeFor[float64]()
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[purser.Money](), number)
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[purser.USDPerHour](), number)
@@ -138,6 +147,19 @@ func apiConfig(version string) huma.Config {
 // callsPerSecond bounds the calls from one address. The agents, the pages and the
 // CLI of one host share it.
 const callsPerSecond = 300
+
+// schemaName tells a noun of the root package from the view of it that users see:
+// both a lease and its view are named Lease in Go.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.PkgPath() == reflect.TypeFor[purser.Money]().PkgPath() {
+		return "Purser" + name
+	}
+	return name
+}
 
 // contentSecurity lets the page run its own files and nothing else.
 const contentSecurity = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +

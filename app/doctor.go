@@ -1,0 +1,123 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"purser"
+	"purser/api"
+	"purser/optimizer/highs"
+	"purser/postgres"
+	"purser/postgres/embedded"
+	"purser/pricing/bundled"
+	"purser/web"
+)
+
+// Finding is what doctor says of one thing.
+type Finding struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Needed bool   `json:"needed"` // a start fails without it
+	Says   string `json:"says"`
+	Hint   string `json:"hint,omitempty"`
+}
+
+// Diagnose looks at all that a start needs, without starting or changing anything.
+func Diagnose(ctx context.Context, c Config) []Finding {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	out := []Finding{
+		{Name: "platform", OK: true, Says: Platform()},
+		configFinding(),
+		folderFinding(c.DataDir),
+		databaseFinding(ctx, c),
+		solverFinding(ctx, c),
+		pricesFinding(),
+		pageFinding(),
+		serverFinding(ctx, c),
+	}
+	return out
+}
+
+// found turns an error into a finding with its hint.
+func found(name string, needed bool, says string, err error) Finding {
+	f := Finding{Name: name, OK: err == nil, Needed: needed, Says: says}
+	if err != nil {
+		f.Says = err.Error()
+		if e, ok := errors.AsType[*purser.Error](err); ok {
+			f.Says, f.Hint = e.Message, e.Hint
+		}
+	}
+	return f
+}
+
+func configFinding() Finding {
+	path := ConfigFile()
+	says := path
+	if _, err := os.Stat(path); err != nil {
+		says += " (not there: defaults)"
+	}
+	return Finding{Name: "configuration", OK: true, Says: says}
+}
+
+func folderFinding(dir string) Finding {
+	says := dir
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		says, err = dir+" (made at the first start)", nil
+	case err == nil && !info.IsDir():
+		err = purser.Errorf(purser.KindInvalid, "app.Diagnose", "%s is not a folder", dir)
+	}
+	return found("data folder", true, says, err)
+}
+
+func databaseFinding(ctx context.Context, c Config) Finding {
+	if c.DatabaseURL != "" {
+		db, err := postgres.Open(ctx, c.DatabaseURL, postgres.Options{})
+		if err == nil {
+			db.Close()
+		}
+		return found("database", true, "PURSER_DATABASE_URL answers", err)
+	}
+	b, err := embedded.FindBinaries(c.embedded(nil))
+	return found("database", true, fmt.Sprintf("private PostgreSQL %s from %s (%s), data in %s", b.Version, b.Dir, b.Origin, filepath.Join(c.DataDir, "postgres")), err)
+}
+
+func solverFinding(ctx context.Context, c Config) Finding {
+	rt, err := highs.New(ctx, highs.Config{CacheDir: filepath.Join(c.DataDir, "cache", "solver")})
+	says := ""
+	if err == nil {
+		says = "HiGHS " + rt.Version()
+		err = rt.Close(ctx)
+	}
+	return found("solver", true, says, err)
+}
+
+func pricesFinding() Finding {
+	offers, err := bundled.Offers()
+	return found("bundled prices", true, fmt.Sprintf("%d offers", len(offers)), err)
+}
+
+func pageFinding() Finding {
+	if _, ok := web.Files(); !ok {
+		return Finding{Name: "page", Says: "this program was built without its web page", Hint: "run make build"}
+	}
+	return Finding{Name: "page", OK: true, Says: "built in"}
+}
+
+func serverFinding(ctx context.Context, c Config) Finding {
+	cred, err := ReadCredentials(filepath.Join(c.DataDir, CredentialsFile))
+	if err != nil {
+		return Finding{Name: "server", OK: true, Says: "never started with this data folder"}
+	}
+	h, err := api.NewClient(cred.URL, cred.Token).Health(ctx)
+	if err != nil {
+		return Finding{Name: "server", OK: true, Says: "does not run (it was at " + cred.URL + ")"}
+	}
+	return found("server", false, fmt.Sprintf("%s at %s, version %s", h.Status, cred.URL, h.Version), nil)
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"purser"
+	"purser/api"
+	"purser/app"
+	"purser/jobfile"
+	"purser/pricing"
+	"purser/pricing/csvfile"
+)
+
+func newPlan() *cobra.Command {
+	c := &cobra.Command{
+		Use: "plan -f JOBS", Short: "Plan a job file without any server: what to buy, where, and the proof", Args: cobra.NoArgs,
+		Long: "Plan a job file without any server or database. Prices come from the bundled list, or from\n" +
+			"price lists in the catalogue form. The exit code is 6 when something cannot be placed.",
+		Example: "  purser plan -f examples/first-run.yaml\n  purser plan -f jobs.yaml --prices aws.csv.gz,gcp.csv.gz --as-of 2024-02-21 -o json",
+	}
+	output := outputFlag(c)
+	file := c.Flags().StringP("file", "f", "", "job file, YAML or JSON; - reads standard input")
+	prices := c.Flags().StringSlice("prices", nil, "price lists, plain or gzip; further ones may follow as arguments")
+	provider := c.Flags().String("provider", "", "provider of all price lists (default: from each file's name)")
+	asOf := c.Flags().String("as-of", "", "when the price lists were seen (default: now)")
+	limits := c.Flags().String("limits", "", "file with quotas and private hosts")
+	horizon := c.Flags().Duration("horizon", 24*time.Hour, "how far the cost is counted")
+	limit := c.Flags().Duration("time", 10*time.Second, "how long to search at most")
+	c.Args = cobra.ArbitraryArgs // shells expand --prices *.csv.gz into arguments
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) > 0 && len(*prices) == 0 {
+			return usageError{fmt.Errorf("%q is not expected: price lists follow --prices", args[0])}
+		}
+		req, err := planRequest(c, *file, append(*prices, args...), *provider, *asOf, *limits)
+		if err != nil {
+			return err
+		}
+		req.Horizon, req.Time = *horizon, *limit
+		result, err := app.PlanFiles(c.Context(), req)
+		if err != nil {
+			return err
+		}
+		return showPlan(c, *output, req, result)
+	}
+	return c
+}
+
+func planRequest(c *cobra.Command, file string, prices []string, provider, asOf, limits string) (app.PlanRequest, error) {
+	req := app.PlanRequest{Now: time.Now().UTC(), CacheDir: solverCache()}
+	if file == "" {
+		return req, usageError{fmt.Errorf("give a job file with -f (- reads standard input)")}
+	}
+	text, base, err := readInput(c, file)
+	if err != nil {
+		return req, err
+	}
+	req.Jobs, err = jobfile.Parse(file, text, jobfile.Options{Now: req.Now, ReadFile: func(name string) ([]byte, error) {
+		return readBounded(filepath.Join(base, name))
+	}})
+	if err != nil {
+		return req, err
+	}
+	at := req.Now
+	if asOf != "" {
+		if at, err = readAsOf(asOf); err != nil {
+			return req, err
+		}
+	}
+	for _, path := range prices {
+		collector, err := csvfile.New(csvfile.Options{Path: path, Provider: provider, AsOf: at})
+		if err != nil {
+			return req, err
+		}
+		req.Collectors = append(req.Collectors, collector)
+	}
+	if limits != "" {
+		text, _, err := readInput(c, limits)
+		if err != nil {
+			return req, err
+		}
+		if req.Limits, err = jobfile.ParseLimits(limits, text); err != nil {
+			return req, err
+		}
+	}
+	if isTerminal(c.ErrOrStderr()) {
+		req.Progress = func(step string) { _, _ = fmt.Fprintf(c.ErrOrStderr(), "%s …\n", step) }
+	}
+	return req, nil
+}
+
+// solverCache keeps the compiled solver between runs; without a place for it, each
+// run compiles it anew.
+func solverCache() string {
+	dir, err := userCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "purser", "solver")
+}
+
+func showPlan(c *cobra.Command, output string, req app.PlanRequest, result app.PlanResult) error {
+	names := map[purser.JobID]string{}
+	for _, j := range req.Jobs {
+		names[j.ID] = j.Name
+	}
+	plan := api.PlanOf(result.Plan, func(id purser.JobID) string { return names[id] })
+	if n := len(result.Quarantined); n > 0 {
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "%d of %d prices are not believed and were left out (%s)\n", n, n+result.Offers, reasons(result.Quarantined))
+	}
+	if err := show(c, output, plan, func(w io.Writer) error { return printPlan(w, plan) }); err != nil {
+		return err
+	}
+	if len(plan.Unplaced) > 0 {
+		return exitError(exitInfeasible)
+	}
+	return nil
+}
+
+func reasons(rows []pricing.Quarantined) string {
+	count := map[string]int{}
+	for _, q := range rows {
+		count[string(q.Reason)]++
+	}
+	return countsOf(count)
+}
+
+// countsOf writes counts, the largest first.
+func countsOf[K ~string](count map[K]int) string {
+	keys := make([]string, 0, len(count))
+	for k := range count {
+		keys = append(keys, string(k))
+	}
+	sort.Slice(keys, func(i, j int) bool {
+		a, b := count[K(keys[i])], count[K(keys[j])]
+		return a > b || a == b && keys[i] < keys[j]
+	})
+	parts := []string{}
+	for _, k := range keys {
+		parts = append(parts, fmt.Sprintf("%d %s", count[K(k)], strings.ReplaceAll(k, "_", " ")))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// maxRows bounds the machines that a table shows one by one.
+const maxRows = 40
+
+func printPlan(w io.Writer, p api.Plan) error {
+	if p.Rehearsal {
+		_, _ = fmt.Fprintln(w, "Rehearsal: nothing is bought. Figures are what it would cost.")
+	}
+	_, _ = fmt.Fprintln(w, p.Summary)
+	if len(p.Leases) > 0 {
+		_, _ = fmt.Fprintf(w, "%s over %.0f h; no plan can cost less than %s (gap %.3f %%, %.2f s).\n\n", p.Objective, p.HorizonHours, p.Bound, 100*p.Gap, p.SolveSeconds)
+		if err := printPlanLeases(w, p.Leases); err != nil {
+			return err
+		}
+	}
+	for _, u := range p.Unplaced {
+		_, _ = fmt.Fprintf(w, "\nNot placed: %s/%s, %d replicas: %s\n", u.Job, u.Group, u.Replicas, u.Reason)
+		for _, r := range p.Refusals {
+			if r.Job == u.Job && r.Group == u.Group && len(r.Reasons) > 0 {
+				_, _ = fmt.Fprintf(w, "  %d of %d offers could serve it; refused: %s\n", r.Allowed, r.Offers, countsOf(r.Reasons))
+			}
+		}
+	}
+	for i, r := range p.RunnersUp {
+		if i == 0 {
+			_, _ = fmt.Fprintln(w, "\nNext best, for one replica alone:")
+		}
+		if i == maxRows {
+			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(p.RunnersUp)-maxRows)
+			break
+		}
+		_, _ = fmt.Fprintf(w, "  %s/%s: %s costs %s more than %s\n", r.Job, r.Group, r.RunnerUp, r.ExtraCost, r.Chosen)
+	}
+	return nil
+}
+
+func printPlanLeases(w io.Writer, leases []api.PlanLease) error {
+	type line struct {
+		lease api.PlanLease
+		on    string
+		count int
+	}
+	var lines []line
+	at := map[string]int{}
+	for _, l := range leases {
+		on := placementsText(l.Placements)
+		key := string(l.Offer.ID) + "|" + string(l.Held) + "|" + fmt.Sprint(l.Hours) + "|" + on
+		if i, ok := at[key]; ok {
+			lines[i].count++
+			continue
+		}
+		at[key] = len(lines)
+		lines = append(lines, line{l, on, 1})
+	}
+	rows := [][]string{}
+	for i, l := range lines {
+		if i == maxRows {
+			rows = append(rows, []string{"", fmt.Sprintf("and %d more (-o json has all)", len(lines)-maxRows)})
+			break
+		}
+		o := l.lease.Offer
+		held := ""
+		if l.lease.Held != "" {
+			held = "held"
+		}
+		rows = append(rows, []string{
+			fmt.Sprint(l.count), o.InstanceType, place(o.Provider, o.Region, o.Zone), optionName(o.Option), devices(o.Devices, o.Accelerator),
+			o.UnitPrice.String(), fmt.Sprintf("%.1f h", l.lease.Hours), held, l.on,
+		})
+	}
+	return grid(w, []string{"N", "MACHINE", "WHERE", "OPTION", "DEVICES", "PRICE EACH", "FOR", "", "RUNS"}, rows, 0, 5, 6)
+}
+
+// placementsText counts the replicas of each group on a machine.
+func placementsText(ps []api.PlanPlacement) string {
+	count := map[string]int{}
+	var order []string
+	for _, p := range ps {
+		k := p.Job + "/" + p.Group
+		if count[k] == 0 {
+			order = append(order, k)
+		}
+		count[k]++
+	}
+	sort.Strings(order)
+	parts := []string{}
+	for _, k := range order {
+		if count[k] > 1 {
+			k = fmt.Sprintf("%d×%s", count[k], k)
+		}
+		parts = append(parts, k)
+	}
+	return shorten(parts, 4)
+}
