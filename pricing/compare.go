@@ -28,8 +28,8 @@ func flagPairs(held []candidate) {
 		if j < 0 || spot.UnitPrice <= held[j].row.Offer.UnitPrice {
 			continue
 		}
-		held[i].flag(ReasonSpotAboveOnDemand, "spot costs %s, on demand %s", usd(spot.UnitPrice), usd(held[j].row.Offer.UnitPrice))
-		held[j].flag(ReasonSpotAboveOnDemand, "on demand costs %s, spot %s", usd(held[j].row.Offer.UnitPrice), usd(spot.UnitPrice))
+		held[i].flag(purser.QuarantineSpotAbove, "spot costs %s, on demand %s", usd(spot.UnitPrice), usd(held[j].row.Offer.UnitPrice))
+		held[j].flag(purser.QuarantineSpotAbove, "on demand costs %s, spot %s", usd(held[j].row.Offer.UnitPrice), usd(spot.UnitPrice))
 	}
 }
 
@@ -74,7 +74,7 @@ func flagOutliers(held []candidate) {
 		}
 		for _, i := range members {
 			if p := held[i].row.Offer.UnitPrice; p > medianFactor*m {
-				held[i].flag(ReasonAboveMedian, "%s is more than %d × %s, the median of this type over regions", usd(p), medianFactor, usd(m))
+				held[i].flag(purser.QuarantineOutlier, "%s is more than %d × %s, the median of this type over regions", usd(p), medianFactor, usd(m))
 			}
 		}
 	}

@@ -55,35 +55,21 @@ type Collector interface {
 	Collect(ctx context.Context, emit func(Batch) error) error
 }
 
-// QuarantineReason says why a row cannot be believed. The texts are stored, so a
-// text once published never changes.
-type QuarantineReason string
-
-// The reasons of quarantine; the package comment defines them.
-const (
-	ReasonIncomplete         QuarantineReason = "incomplete"           // it does not say all that an offer needs
-	ReasonPriceMissing       QuarantineReason = "price_missing"        // the feed lists the machine without any price
-	ReasonPriceNotPositive   QuarantineReason = "price_not_positive"   // 0 or less
-	ReasonPriceTooHigh       QuarantineReason = "price_too_high"       // above MaxPrice
-	ReasonUnknownAccelerator QuarantineReason = "unknown_accelerator"  // a device that Purser does not know
-	ReasonImpossibleShape    QuarantineReason = "impossible_shape"     // no machine looks like this
-	ReasonConflicting        QuarantineReason = "conflicting"          // the feed has another, newer or dearer price for the same offer
-	ReasonSpotAboveOnDemand  QuarantineReason = "spot_above_on_demand" // one of a pair in which spot costs more
-	ReasonAboveMedian        QuarantineReason = "above_median"         // more than 3 × the type's median over regions
+// Quarantined and QuarantineReason are the nouns that everybody speaks, with their
+// short names for collectors.
+type (
+	Quarantined      = purser.Quarantined
+	QuarantineReason = purser.QuarantineReason
 )
+
+// QuarantineIncomplete is the reason of a row that does not say all that an offer
+// needs, such as a machine whose GPU has no price. The other reasons are purser's.
+const QuarantineIncomplete QuarantineReason = "incomplete"
 
 // MaxPrice is the highest price of one machine that can be believed. The dearest
 // slice of accelerators on any price list, thousands of TPU chips, costs less
 // than 50,000 $/h.
 const MaxPrice purser.USDPerHour = 1_000_000 * 1_000_000_000
-
-// Quarantined is a row that cannot be believed, kept for a person to look at.
-type Quarantined struct {
-	Offer  purser.Offer     `json:"offer"` // as far as the feed goes
-	Reason QuarantineReason `json:"reason"`
-	Detail string           `json:"detail"` // a sentence with the figures
-	Place  string           `json:"place"`
-}
 
 // Sifted is what Sift makes of rows. Offers are sorted by ID, which is unique
 // among them; Quarantined by provider, region, zone, type, option and place.

@@ -30,7 +30,7 @@ func TestCollectGathersAllOrNothing(t *testing.T) {
 
 func TestReasonsCounts(t *testing.T) {
 	s := pricing.Sift([]pricing.Row{row("r1", "", purser.OnDemand, "0"), row("r2", "", purser.OnDemand, "0"), row("r3", "", purser.OnDemand, "1")})
-	if got := s.Reasons(); got[pricing.ReasonPriceNotPositive] != 2 || len(got) != 1 {
+	if got := s.Reasons(); got[purser.QuarantineNoPrice] != 2 || len(got) != 1 {
 		t.Errorf("got %v", got)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"purser"
 )
 
-// medianFactor and medianRegions bound the rule above_median.
+// medianFactor and medianRegions bound the rule of medians.
 const (
 	medianFactor  = 3
 	medianRegions = 3
@@ -26,7 +26,7 @@ func Sift(rows []Row) Sifted {
 	for _, r := range rows {
 		r.Offer = know.complete(r)
 		if reason, detail := know.judge(r); reason != "" {
-			out.Quarantined = append(out.Quarantined, Quarantined{r.Offer, reason, detail, r.Place})
+			out.refuse(r, reason, detail)
 			continue
 		}
 		held = append(held, candidate{id: r.Offer.ID(), row: r})
@@ -37,13 +37,17 @@ func Sift(rows []Row) Sifted {
 	out.Offers = make([]purser.Offer, 0, len(held))
 	for _, c := range held {
 		if c.reason != "" {
-			out.Quarantined = append(out.Quarantined, Quarantined{c.row.Offer, c.reason, c.detail, c.row.Place})
+			out.refuse(c.row, c.reason, c.detail)
 			continue
 		}
 		out.Offers = append(out.Offers, c.row.Offer)
 	}
 	out.sortQuarantined()
 	return out
+}
+
+func (s *Sifted) refuse(r Row, reason QuarantineReason, detail string) {
+	s.Quarantined = append(s.Quarantined, Quarantined{Offer: r.Offer, Reason: reason, Detail: detail, Place: r.Place})
 }
 
 // candidate is a row that stands up alone, with its id computed once.
@@ -111,15 +115,15 @@ func (l lookup) judge(r Row) (QuarantineReason, string) {
 	case r.Reason != "":
 		return r.Reason, r.Detail
 	case o.Provider == "" || o.Region == "" || o.InstanceType == "" || o.Option == "" || o.Source == "" || o.ObservedAt.IsZero():
-		return ReasonIncomplete, "provider, region, instance type, purchase option, source and time of observation must be given"
+		return QuarantineIncomplete, "provider, region, instance type, purchase option, source and time of observation must be given"
 	case o.UnitPrice < 0, o.UnitPrice == 0 && o.Option != purser.Private:
-		return ReasonPriceNotPositive, "the price is " + usd(o.UnitPrice)
+		return purser.QuarantineNoPrice, "the price is " + usd(o.UnitPrice)
 	case o.UnitPrice > MaxPrice:
-		return ReasonPriceTooHigh, fmt.Sprintf("%s is above %s, more than any machine costs", usd(o.UnitPrice), usd(MaxPrice))
+		return purser.QuarantineOutlier, fmt.Sprintf("%s is above %s, more than any machine costs", usd(o.UnitPrice), usd(MaxPrice))
 	}
 	name := cmp.Or(o.Accelerator, r.AcceleratorName)
 	if name != "" && (o.Accelerator == "" || l.accelerator(name).Name != o.Accelerator) {
-		return ReasonUnknownAccelerator, fmt.Sprintf("%q is not an accelerator that Purser knows", name)
+		return purser.QuarantineAccelerator, fmt.Sprintf("%q is not an accelerator that Purser knows", name)
 	}
 	return judgeShape(o)
 }
@@ -137,7 +141,7 @@ const (
 
 func judgeShape(o purser.Offer) (QuarantineReason, string) {
 	bad := func(format string, args ...any) (QuarantineReason, string) {
-		return ReasonImpossibleShape, fmt.Sprintf(format, args...)
+		return purser.QuarantineShape, fmt.Sprintf(format, args...)
 	}
 	switch {
 	case o.Devices < 0 || o.MilliCPU < 0 || o.MemoryMiB < 0 || o.DeviceMemoryMiB < 0 || o.DiskMiB < 0:
@@ -174,8 +178,7 @@ func (s *Sifted) dedupe(held []candidate) []candidate {
 				s.Merged++
 				continue
 			}
-			s.Quarantined = append(s.Quarantined, Quarantined{c.row.Offer, ReasonConflicting,
-				fmt.Sprintf("%s says %s for the same offer", first.Place, describe(first.Offer)), c.row.Place})
+			s.refuse(c.row, purser.QuarantineConflict, fmt.Sprintf("%s says %s for the same offer", first.Place, describe(first.Offer)))
 			continue
 		}
 		kept = append(kept, c)

@@ -7,7 +7,7 @@
 // vCPUs, MemoryGiB, AcceleratorName, AcceleratorCount, Region, Price, SpotPrice,
 // and AvailabilityZone where the provider has zones. Others are ignored. Price and
 // SpotPrice are USD per hour of the whole row. An empty one is not offered and
-// makes no row; a machine with neither is quarantined as price_missing. CPU-only
+// makes no row; a machine with neither is quarantined as no_price. CPU-only
 // machines are offers too.
 //
 // # GCP

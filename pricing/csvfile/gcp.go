@@ -149,7 +149,7 @@ func (b *builder) sum(m, gpu record, instanceType string) {
 		}
 		// A sum hides a half that costs nothing.
 		if r.Reason == "" && (machine <= 0 || device <= 0) {
-			r.Reason = pricing.ReasonPriceNotPositive
+			r.Reason = purser.QuarantineNoPrice
 			r.Detail = fmt.Sprintf("its machine costs $%s/h, its %s × %s $%s/h", machine.Decimal(), gpu.devices, gpu.accelerator, device.Decimal())
 		}
 	}
@@ -166,7 +166,7 @@ func (b *builder) leftOver(rec record) {
 }
 
 func (b *builder) incomplete(rec record, detail string) {
-	row := pricing.Row{Offer: b.offer(rec), Place: b.place(rec.line), Reason: pricing.ReasonIncomplete, Detail: detail}
+	row := pricing.Row{Offer: b.offer(rec), Place: b.place(rec.line), Reason: pricing.QuarantineIncomplete, Detail: detail}
 	row.Offer.Option, row.Offer.UnitPrice = purser.OnDemand, rec.prices.onDemand
 	b.rows = append(b.rows, row)
 }

@@ -65,7 +65,7 @@ func (b *builder) add(o purser.Offer, p prices, name, place string) {
 	}
 	if !p.hasOnDemand && !p.hasSpot {
 		row.Offer.Option = purser.OnDemand
-		row.Reason, row.Detail = pricing.ReasonPriceMissing, "the list has neither an on-demand nor a spot price for it"
+		row.Reason, row.Detail = purser.QuarantineNoPrice, "the list has neither an on-demand nor a spot price for it"
 		b.rows = append(b.rows, row)
 		return
 	}

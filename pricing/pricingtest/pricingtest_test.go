@@ -58,7 +58,7 @@ func TestSuiteFindsBrokenPromises(t *testing.T) {
 		"other source":    changed(func(r *pricing.Row) { r.Offer.Source = "elsewhere" }),
 		"limit forgotten": changed(func(r *pricing.Row) { r.Offer.Limit = 0 }),
 		"newer than said": changed(func(r *pricing.Row) { r.Offer.ObservedAt = seen.Add(time.Minute) }),
-		"bare reason":     changed(func(r *pricing.Row) { r.Reason = pricing.ReasonIncomplete }),
+		"bare reason":     changed(func(r *pricing.Row) { r.Reason = pricing.QuarantineIncomplete }),
 		"no rows":         &Fake{Name: "feed"},
 		"fails":           &Fake{Name: "feed", Batches: twoBatches().Batches, Err: errors.New("broken")},
 		"none believed":   NewFake("feed", seen, row("a", 0)),
