@@ -55,12 +55,12 @@ type Collector interface {
 	Collect(ctx context.Context, emit func(Batch) error) error
 }
 
-// Quarantined and QuarantineReason are the nouns that everybody speaks, with their
-// short names for collectors.
-type (
-	Quarantined      = purser.Quarantined
-	QuarantineReason = purser.QuarantineReason
-)
+// Quarantined is a row that cannot be believed, the noun that everybody speaks.
+type Quarantined = purser.Quarantined
+
+// QuarantineReason says why a row cannot be believed; the package comment has the
+// rules.
+type QuarantineReason = purser.QuarantineReason
 
 // QuarantineIncomplete is the reason of a row that does not say all that an offer
 // needs, such as a machine whose GPU has no price. The other reasons are purser's.

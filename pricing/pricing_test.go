@@ -70,11 +70,26 @@ func TestStale(t *testing.T) {
 
 func TestCountry(t *testing.T) {
 	for _, c := range []struct{ provider, region, want string }{
-		{"aws", "us-east-1", "US"}, {"aws", "eu-central-1", "DE"}, {"aws", "eu-central-2", "CH"}, {"aws", "eu-central", ""}, {"aws", "", ""},
-		{"gcp", "europe-west4", "NL"}, {"gcp", "me-west1", "IL"}, {"azure", "westeurope", "NL"}, {"azure", "eastus2", "US"},
-		{"oci", "uk-london-1", "GB"}, {"lambda", "us-midwest-1", "US"}, {"lambda", "europe-south-1", ""},
-		{"runpod", "CA", "CA"}, {"runpod", "EU-RO-1", "RO"}, {"runpod", "EUR-IS-2", "IS"}, {"runpod", "US-KS-2", "US"}, {"runpod", "EU", ""}, {"runpod", "global", ""},
-		{"crusoe", "eu-iceland1", "IS"}, {"nobody", "us-east-1", ""},
+		{"aws", "us-east-1", "US"},
+		{"aws", "eu-central-1", "DE"},
+		{"aws", "eu-central-2", "CH"},
+		{"aws", "eu-central", ""},
+		{"aws", "", ""},
+		{"gcp", "europe-west4", "NL"},
+		{"gcp", "me-west1", "IL"},
+		{"azure", "westeurope", "NL"},
+		{"azure", "eastus2", "US"},
+		{"oci", "uk-london-1", "GB"},
+		{"lambda", "us-midwest-1", "US"},
+		{"lambda", "europe-south-1", ""},
+		{"runpod", "CA", "CA"},
+		{"runpod", "EU-RO-1", "RO"},
+		{"runpod", "EUR-IS-2", "IS"},
+		{"runpod", "US-KS-2", "US"},
+		{"runpod", "EU", ""},
+		{"runpod", "global", ""},
+		{"crusoe", "eu-iceland1", "IS"},
+		{"nobody", "us-east-1", ""},
 	} {
 		if got := pricing.Country(c.provider, c.region); got != c.want {
 			t.Errorf("Country(%q, %q) = %q, want %q", c.provider, c.region, got, c.want)

@@ -146,8 +146,10 @@ func TestSiftComparesRows(t *testing.T) {
 			offers: []string{"5", "6"},
 		},
 		"3 × the median is believed, more is not": {
-			rows: []pricing.Row{row("r1", "", spot, "2"), row("r2", "", spot, "2"), row("r3", "", spot, "6"),
-				row("r4", "", spot, "6.000000001"), row("r5", "", spot, "1")},
+			rows: []pricing.Row{
+				row("r1", "", spot, "2"), row("r2", "", spot, "2"), row("r3", "", spot, "6"),
+				row("r4", "", spot, "6.000000001"), row("r5", "", spot, "1"),
+			},
 			offers:      []string{"2", "2", "6", "1"},
 			quarantined: []string{"feed:r4spot6.000000001: outlier"},
 		},
@@ -156,8 +158,10 @@ func TestSiftComparesRows(t *testing.T) {
 			offers: []string{"1", "100"},
 		},
 		"a region with many zones weighs as one": {
-			rows: []pricing.Row{row("r1", "a", spot, "10"), row("r1", "b", spot, "10"), row("r1", "c", spot, "10"), row("r1", "d", spot, "10"),
-				row("r2", "", spot, "3"), row("r3", "", spot, "3")},
+			rows: []pricing.Row{
+				row("r1", "a", spot, "10"), row("r1", "b", spot, "10"), row("r1", "c", spot, "10"), row("r1", "d", spot, "10"),
+				row("r2", "", spot, "3"), row("r3", "", spot, "3"),
+			},
 			offers:      []string{"3", "3"},
 			quarantined: []string{"feed:r1aspot10: outlier", "feed:r1bspot10: outlier", "feed:r1cspot10: outlier", "feed:r1dspot10: outlier"},
 		},

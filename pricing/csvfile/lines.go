@@ -85,8 +85,10 @@ func isControl(r rune) bool { return (r < ' ' && r != '\t') || r == 0x7f }
 
 // fail makes an invalid error at the present line.
 func (l *lineReader) fail(column, message, hint string) error {
-	return &purser.Error{Kind: purser.KindInvalid, Op: "csvfile.Read", Message: message, Hint: hint,
-		Place: &purser.Place{File: l.name, Line: l.number, Path: column}}
+	return &purser.Error{
+		Kind: purser.KindInvalid, Op: "csvfile.Read", Message: message, Hint: hint,
+		Place: &purser.Place{File: l.name, Line: l.number, Path: column},
+	}
 }
 
 var errTooLarge = errors.New("too large")
@@ -104,8 +106,10 @@ func (l *lineReader) readError(err error) error {
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.Is(err, io.EOF), errors.As(err, &corrupt):
 		return l.fail("", "the gzip file is damaged", "")
 	}
-	return &purser.Error{Kind: purser.KindUnavailable, Op: "csvfile.Read", Message: "the file cannot be read",
-		Place: &purser.Place{File: l.name, Line: l.number}, Cause: err}
+	return &purser.Error{
+		Kind: purser.KindUnavailable, Op: "csvfile.Read", Message: "the file cannot be read",
+		Place: &purser.Place{File: l.name, Line: l.number}, Cause: err,
+	}
 }
 
 // capped ends with errTooLarge after more than left bytes, so that a small file

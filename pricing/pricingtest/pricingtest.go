@@ -185,7 +185,7 @@ func checkEmitError(ctx context.Context, c pricing.Collector) error {
 		return refusal
 	})
 	if !errors.Is(err, refusal) {
-		return fmt.Errorf("emit failed and Collect returned %v", err)
+		return fmt.Errorf("emit failed and Collect returned another error: %w", orNone(err))
 	}
 	if calls != 1 {
 		return fmt.Errorf("emit was called %d times after it had failed", calls-1)
@@ -193,12 +193,22 @@ func checkEmitError(ctx context.Context, c pricing.Collector) error {
 	return nil
 }
 
+var errNone = errors.New("no error")
+
+// orNone makes the absence of an error something to show.
+func orNone(err error) error {
+	if err == nil {
+		return errNone
+	}
+	return err
+}
+
 func checkEnded(ctx context.Context, c pricing.Collector) error {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()
 	batches, err := collect(ctx, c)
 	if !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the context had ended and Collect returned %v", err)
+		return fmt.Errorf("the context had ended and Collect returned: %w", orNone(err))
 	}
 	if len(batches) > 0 {
 		return fmt.Errorf("the context had ended and %d batches came", len(batches))
@@ -223,7 +233,7 @@ func checkEnding(ctx context.Context, c pricing.Collector) error {
 		return fmt.Errorf("%d batches came after the context had ended", calls-1)
 	}
 	if len(all) > 1 && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("the context ended before the second of %d batches and Collect returned %v", len(all), err)
+		return fmt.Errorf("the context ended before the second of %d batches and Collect returned: %w", len(all), orNone(err))
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("the context ended and Collect returned %w", err)
