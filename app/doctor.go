@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,8 +15,15 @@ import (
 	"purser/postgres"
 	"purser/postgres/embedded"
 	"purser/pricing/bundled"
+	"purser/server"
 	"purser/web"
 )
+
+// DescribeAPI is the API's description, OpenAPI 3.1. It builds the API without
+// anything behind it, and without a version, so that it changes only when the API does.
+func DescribeAPI() ([]byte, error) {
+	return server.New(server.Config{Version: "1", Logger: slog.New(slog.DiscardHandler)}, server.Parts{}).Describe()
+}
 
 // Finding is what doctor says of one thing.
 type Finding struct {

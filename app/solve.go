@@ -11,6 +11,7 @@ import (
 	"purser/optimizer/highs"
 	"purser/pricing"
 	"purser/pricing/bundled"
+	"purser/pricing/csvfile"
 )
 
 // solveWithin solves and checks. When the time is up the best plan so far is the
@@ -29,14 +30,37 @@ func solveWithin(ctx context.Context, rt *highs.Runtime, p *optimizer.Problem, l
 
 // PlanRequest is all that a plan without a database is made from.
 type PlanRequest struct {
-	Jobs       []purser.Job
-	Collectors []pricing.Collector // empty: the bundled list
-	Limits     jobfile.Limits
-	Horizon    time.Duration
-	Time       time.Duration // how long the optimizer may search
-	CacheDir   string        // of the compiled solver; empty: none
-	Now        time.Time
-	Progress   func(string) // told each step; nil: nobody
+	Jobs     []purser.Job
+	Prices   []PriceList // empty: the bundled list
+	Limits   jobfile.Limits
+	Horizon  time.Duration
+	Time     time.Duration // how long the optimizer may search
+	CacheDir string        // of the compiled solver; empty: none
+	Now      time.Time
+	Progress func(string) // told each step; nil: nobody
+}
+
+// PriceList is a file of prices in the catalogue form.
+type PriceList struct {
+	Path     string
+	Provider string // empty: from the file's name
+	AsOf     time.Time
+}
+
+// collectorsOf reads price lists, or the bundled list where there are none.
+func collectorsOf(lists []PriceList) ([]pricing.Collector, error) {
+	if len(lists) == 0 {
+		return []pricing.Collector{bundled.New()}, nil
+	}
+	var out []pricing.Collector
+	for _, l := range lists {
+		c, err := csvfile.New(csvfile.Options{Path: l.Path, Provider: l.Provider, AsOf: l.AsOf})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
 }
 
 // PlanResult is the plan, and the prices that were not believed.
@@ -52,16 +76,17 @@ func PlanFiles(ctx context.Context, r PlanRequest) (PlanResult, error) {
 	if say == nil {
 		say = func(string) {}
 	}
-	if len(r.Collectors) == 0 {
-		r.Collectors = []pricing.Collector{bundled.New()}
-	}
 	var out PlanResult
+	collectors, err := collectorsOf(r.Prices)
+	if err != nil {
+		return out, err
+	}
 	offers := []purser.Offer{}
 	for _, o := range r.Limits.Private {
 		o.ValidFrom, o.ObservedAt = r.Now, r.Now
 		offers = append(offers, o)
 	}
-	for _, c := range r.Collectors {
+	for _, c := range collectors {
 		say("reading prices: " + c.Source())
 		rows, _, err := gather(ctx, c)
 		if err != nil {
@@ -90,4 +115,10 @@ func PlanFiles(ctx context.Context, r PlanRequest) (PlanResult, error) {
 	out.Plan, err = solveWithin(ctx, rt, problem, r.Time)
 	out.Plan.CreatedAt = r.Now
 	return out, errors.Join(err, rt.Close(context.WithoutCancel(ctx)))
+}
+
+// Solver loads the solver alone, for benchmarks.
+func Solver(ctx context.Context, cacheDir string) (*highs.Runtime, error) {
+	rt, err := highs.New(ctx, highs.Config{CacheDir: cacheDir})
+	return rt, purser.Wrap(purser.KindUnavailable, "app.Solver", err)
 }

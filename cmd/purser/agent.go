@@ -1,9 +1,12 @@
 package main
 
 import (
+	"log/slog"
+	"os"
+
 	"github.com/spf13/cobra"
 
-	"purser/providers/local"
+	"purser/agent"
 )
 
 // newAgent runs on a leased machine. Its settings come from the provider that
@@ -12,8 +15,14 @@ import (
 func newAgent() *cobra.Command {
 	return &cobra.Command{
 		Use: "agent", Short: "Run the tasks of one lease; started by Purser on a machine that it leased", Args: cobra.NoArgs, Hidden: true,
-		RunE: func(c *cobra.Command, _ []string) error { return runAgent(c.Context(), version) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			config, err := agent.ConfigFromEnv(os.Getenv)
+			if err != nil {
+				return err
+			}
+			config.Version = version
+			config.Logger = slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
+			return agent.Run(c.Context(), config)
+		},
 	}
 }
-
-var _ = local.Config{}

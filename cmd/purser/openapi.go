@@ -1,12 +1,10 @@
 package main
 
 import (
-	"log/slog"
-
 	"github.com/spf13/cobra"
 
+	"purser/app"
 	"purser/jobfile"
-	"purser/server"
 )
 
 func newOpenAPI() *cobra.Command {
@@ -16,7 +14,7 @@ func newOpenAPI() *cobra.Command {
 		b := jobfile.Schema()
 		if !*schema {
 			var err error
-			if b, err = describe(); err != nil {
+			if b, err = app.DescribeAPI(); err != nil {
 				return err
 			}
 		}
@@ -24,10 +22,4 @@ func newOpenAPI() *cobra.Command {
 		return err
 	}
 	return c
-}
-
-// describe builds the API without anything behind it. The version is left out, so
-// that the description changes only when the API does.
-func describe() ([]byte, error) {
-	return server.New(server.Config{Version: "1", Logger: slog.New(slog.DiscardHandler)}, server.Parts{}).Describe()
 }

@@ -14,8 +14,6 @@ import (
 	"purser/api"
 	"purser/app"
 	"purser/jobfile"
-	"purser/pricing"
-	"purser/pricing/csvfile"
 )
 
 func newPlan() *cobra.Command {
@@ -74,11 +72,7 @@ func planRequest(c *cobra.Command, file string, prices []string, provider, asOf,
 		}
 	}
 	for _, path := range prices {
-		collector, err := csvfile.New(csvfile.Options{Path: path, Provider: provider, AsOf: at})
-		if err != nil {
-			return req, err
-		}
-		req.Collectors = append(req.Collectors, collector)
+		req.Prices = append(req.Prices, app.PriceList{Path: path, Provider: provider, AsOf: at})
 	}
 	if limits != "" {
 		text, _, err := readInput(c, limits)
@@ -123,7 +117,7 @@ func showPlan(c *cobra.Command, output string, req app.PlanRequest, result app.P
 	return nil
 }
 
-func reasons(rows []pricing.Quarantined) string {
+func reasons(rows []purser.Quarantined) string {
 	count := map[string]int{}
 	for _, q := range rows {
 		count[string(q.Reason)]++

@@ -1,0 +1,27 @@
+// Package bench holds the experiments that Purser's planner is measured by.
+//
+// # The ladder
+//
+// A rung is a number of replicas in replicas/30 classes (10 at least, 1,000 at
+// most), made from real traces by a seed alone:
+//
+//   - Needs (vCPU, memory, devices and shares of one) are those of pods in
+//     Alibaba's 2023 GPU trace; shares are rounded up to 1/8, 1/4, 1/2 or 1.
+//   - Run times and gang sizes are those of jobs in Microsoft's Philly trace, run
+//     times cut to [10 min, 24 h] and gangs to 16 replicas.
+//   - One class in five is a service: a demand in requests per second that has to
+//     be served in full after the loss of any one zone.
+//   - Offers are those of six real price catalogues, thinned by a stable hash.
+//   - A third of the (provider, accelerator) families has a quota, and private
+//     machines could carry about a tenth of the devices asked for.
+//
+// What a rung reports comes from one run: the proven lower bound, the baseline that
+// gives each replica the cheapest machine of its own, the plan, its gap, the
+// seconds without the compilation of the solver, and the process's peak memory.
+//
+// # Data
+//
+// The traces are read from a folder that the caller names, in the layout that
+// docs/benchmarks.md describes. A missing or broken file is an error of kind
+// not_found or invalid that names it.
+package bench
