@@ -20,7 +20,7 @@ type group struct {
 }
 
 // commonFields may stand in every group.
-func commonFields(kind purser.GroupKind) []field[group] {
+func commonFields(variants table[entry]) []field[group] {
 	fields := []field[group]{
 		{"name", func(_ *reader, g *group, v value) (err error) { g.noun.Name, err = v.name("a group"); return }},
 	}
@@ -29,7 +29,7 @@ func commonFields(kind purser.GroupKind) []field[group] {
 		if len(g.entries) > 0 {
 			return v.fail("they mean the same; keep one", "both any_of and variants are given")
 		}
-		g.entries, err = readEntries(r, kind, v)
+		g.entries, err = readEntries(r, variants, v)
 		return
 	}
 	fields = append(fields, field[group]{"any_of", entries}, field[group]{"variants", entries})
@@ -74,19 +74,25 @@ func inferenceFields() []field[group] {
 	}
 }
 
-// groupTable gives the fields of a group of a kind. In the list form the kind is
-// a field of its own.
+// groupTables has the tables of groups by kind, and by whether they are entries
+// of groups, where the kind is a field of its own.
+var groupTables = map[purser.GroupKind]map[bool]table[group]{
+	purser.Training:  {false: groupTable(purser.Training, false), true: groupTable(purser.Training, true)},
+	purser.Inference: {false: groupTable(purser.Inference, false), true: groupTable(purser.Inference, true)},
+}
+
 func groupTable(kind purser.GroupKind, listForm bool) table[group] {
 	t := table[group]{what: "a training group", elsewhere: map[string]string{}}
 	own, other, belongs := trainingFields(), inferenceFields(), "%s belongs to inference groups (serve)"
+	variants := trainingEntries
 	if kind == purser.Inference {
-		t.what = "an inference group"
+		t.what, variants = "an inference group", inferenceEntries
 		own, other, belongs = other, own, "%s belongs to training groups (train)"
 	}
 	for _, f := range other {
 		t.elsewhere[f.name] = fmt.Sprintf(belongs, f.name)
 	}
-	t.fields = append(commonFields(kind), own...)
+	t.fields = append(commonFields(variants), own...)
 	if listForm {
 		t.fields = append(t.fields, field[group]{"kind", func(*reader, *group, value) error { return nil }}) // read by readGroups
 	} else {
@@ -180,6 +186,9 @@ func (g *group) finish(kind purser.GroupKind) error {
 		if !g.written.has("replicas") {
 			g.noun.Replicas = 1
 		}
+	}
+	if g.written.has("spot") && g.written.has("purchase_options") {
+		return g.written["purchase_options"].fail("purchase_options alone says it all", "both spot and purchase_options are given")
 	}
 	g.noun.Demand = g.demand.in(time.Second)
 	if g.noun.Survive.Level != "" && g.noun.Demand == 0 {

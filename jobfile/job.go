@@ -25,19 +25,22 @@ var jobFields = []field[job]{
 	{"groups", readGroups},
 }
 
-func jobTable() table[job] {
-	t := table[job]{what: "a job", fields: jobFields, elsewhere: map[string]string{}}
+var jobTable = table[job]{what: "a job", fields: jobFields, elsewhere: misplaced()}
+
+// misplaced says of the fields of groups where they belong.
+func misplaced() map[string]string {
+	out := map[string]string{}
 	for _, f := range groupTable(purser.Training, true).fields {
-		t.elsewhere[f.name] = f.name + " belongs in train or serve"
+		out[f.name] = f.name + " belongs in train or serve"
 	}
-	t.elsewhere["kind"] = "write train: or serve: with the fields of the group"
+	out["kind"] = "write train: or serve: with the fields of the group"
 	for _, f := range trainingFields() {
-		t.elsewhere[f.name] = f.name + " belongs in train"
+		out[f.name] = f.name + " belongs in train"
 	}
 	for _, f := range inferenceFields() {
-		t.elsewhere[f.name] = f.name + " belongs in serve"
+		out[f.name] = f.name + " belongs in serve"
 	}
-	return t
+	return out
 }
 
 // file is the whole of a job file.
@@ -49,28 +52,27 @@ type file struct {
 
 // jobFileTable has the fields of a file of jobs, and those of a job for the short
 // form, where the one job stands at the top.
-func jobFileTable() table[file] {
-	t := table[file]{what: "a job file", elsewhere: jobTable().elsewhere, fields: []field[file]{
-		{"version", func(_ *reader, _ *file, v value) error {
-			n, err := v.integer(0, 1<<30)
-			if err == nil && n != 1 {
-				err = v.fail("this Purser reads version 1", "version %d of the job file is not known", n)
-			}
-			return err
-		}},
-		{"jobs", func(_ *reader, f *file, v value) error {
-			f.jobs = v
-			if !v.isList() {
-				return v.wrong("a list of jobs", "write - name: … for each job")
-			}
-			if len(v.node.Content) == 0 {
-				return v.fail("", "the list of jobs is empty")
-			}
-			return nil
-		}},
-	}}
-	t.fields = append(t.fields, lift(jobFields, func(f *file) *job { return &f.single })...)
-	return t
+var jobFileTable = table[file]{what: "a job file", elsewhere: jobTable.elsewhere, fields: append([]field[file]{
+	{"version", func(_ *reader, _ *file, v value) error { return v.version() }},
+	{"jobs", func(_ *reader, f *file, v value) error {
+		f.jobs = v
+		if !v.isList() {
+			return v.wrong("a list of jobs", "write - name: … for each job")
+		}
+		if len(v.node.Content) == 0 {
+			return v.fail("", "the list of jobs is empty")
+		}
+		return nil
+	}},
+}, lift(jobFields, func(f *file) *job { return &f.single })...)}
+
+// version refuses formats that this package does not know.
+func (v value) version() error {
+	n, err := v.integer(0, 1<<30)
+	if err == nil && n != 1 {
+		err = v.fail("this Purser reads version 1", "version %d of the file is not known", n)
+	}
+	return err
 }
 
 func (v value) name(what string) (string, error) {
@@ -89,7 +91,7 @@ func (v value) name(what string) (string, error) {
 func (j *job) addGroup(r *reader, kind purser.GroupKind, base string, v value, listForm bool) error {
 	g := group{at: v, noun: purser.TaskGroup{Name: base, Kind: kind}}
 	var err error
-	if g.written, err = groupTable(kind, listForm).read(r, v, &g); err != nil {
+	if g.written, err = groupTables[kind][listForm].read(r, v, &g); err != nil {
 		return err
 	}
 	if err := g.finish(kind); err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"path"
 	"strings"
 	"unicode/utf8"
@@ -34,17 +33,12 @@ type jsonReader struct {
 }
 
 func parseJSON(data []byte) (*yaml.Node, error) {
-	r := &jsonReader{data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1}
-	r.dec.UseNumber()
-	root, err := r.node(0)
-	if err != nil {
+	if err := checkJSON(data); err != nil {
 		return nil, err
 	}
-	line, column := r.next()
-	if _, err := r.dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, placed(line, column, "a file holds one JSON value", "this is not valid JSON: text follows the end")
-	}
-	return root, nil
+	r := &jsonReader{data: data, dec: json.NewDecoder(bytes.NewReader(data)), line: 1}
+	r.dec.UseNumber()
+	return r.node(0)
 }
 
 // next is the place of the next token.
@@ -70,17 +64,24 @@ func (r *jsonReader) place(offset int) (line, column int) {
 	return r.line, utf8.RuneCount(r.data[r.lineStart:offset]) + 1
 }
 
-func (r *jsonReader) fail(err error) error {
-	at, message := len(r.data), "the file ends too early"
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		at = max(int(syntax.Offset)-1, 0)
-		if !strings.Contains(syntax.Error(), "unexpected end") {
-			message = syntax.Error()
-		}
+// checkJSON gives the first error of syntax. Errors of the token reader would lie
+// at differing offsets.
+func checkJSON(data []byte) error {
+	var raw json.RawMessage
+	err := json.Unmarshal(data, &raw)
+	if err == nil {
+		return nil
 	}
-	line, column := lineColumn(r.data, at)
-	return placed(line, column, "check the commas, quotes and brackets around here", "this is not valid JSON: %s", message)
+	at, message := len(data), "the file ends too early"
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok && !strings.Contains(syntax.Error(), "unexpected end") {
+		at, message = max(int(syntax.Offset)-1, 0), syntax.Error()
+	}
+	line, column := lineColumn(data, at)
+	hint := "check the commas, quotes and brackets around here"
+	if strings.Contains(message, "after top-level value") {
+		hint = "a file holds one JSON value"
+	}
+	return placed(line, column, hint, "this is not valid JSON: %s", message)
 }
 
 func (r *jsonReader) node(depth int) (*yaml.Node, error) {
@@ -94,7 +95,7 @@ func (r *jsonReader) node(depth int) (*yaml.Node, error) {
 	}
 	tok, err := r.dec.Token()
 	if err != nil {
-		return nil, r.fail(err)
+		return nil, placed(n.Line, n.Column, "", "this is not valid JSON: %s", err)
 	}
 	switch t := tok.(type) {
 	case json.Delim:
@@ -130,7 +131,7 @@ func (r *jsonReader) children(n *yaml.Node, open json.Delim, depth int) error {
 		n.Content = append(n.Content, child)
 	}
 	if _, err := r.dec.Token(); err != nil { // the closing bracket
-		return r.fail(err)
+		return placed(n.Line, n.Column, "", "this is not valid JSON: %s", err)
 	}
 	return nil
 }

@@ -8,12 +8,12 @@ import (
 
 // Limits are what an account may hold at once and the machines that are owned.
 type Limits struct {
-	Quotas []purser.Quota
+	Quotas []purser.Quota `json:"quotas,omitempty"`
 	// Private are machines of the user's own as offers: option private, limit the
 	// count of equal machines, price what an hour of one costs (0 when it is paid
 	// for already). Provider and source are "private"; ValidFrom and ObservedAt
 	// are left to the caller.
-	Private []purser.Offer
+	Private []purser.Offer `json:"private,omitempty"`
 }
 
 // PrivateProvider is the provider of private machines. DefaultSite is their
@@ -26,13 +26,7 @@ const (
 type limitsFile struct{ quotas, private value }
 
 var limitsTable = table[limitsFile]{what: "a limits file", fields: []field[limitsFile]{
-	{"version", func(_ *reader, _ *limitsFile, v value) error {
-		n, err := v.integer(0, 1<<30)
-		if err == nil && n != 1 {
-			err = v.fail("this Purser reads version 1", "version %d of the limits file is not known", n)
-		}
-		return err
-	}},
+	{"version", func(_ *reader, _ *limitsFile, v value) error { return v.version() }},
 	{"quotas", func(_ *reader, f *limitsFile, v value) error { f.quotas = v; return v.wantList("quotas") }},
 	{"private", func(_ *reader, f *limitsFile, v value) error { f.private = v; return v.wantList("private machines") }},
 }}

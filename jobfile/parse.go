@@ -53,7 +53,7 @@ func parse(name string, data []byte, opt Options) ([]purser.Job, error) {
 		return nil, root.wrong("a job file with fields", "it begins with name, or with jobs and a list")
 	}
 	f := file{single: job{at: root}}
-	w, err := jobFileTable().read(r, root, &f)
+	w, err := jobFileTable.read(r, root, &f)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +74,13 @@ func parse(name string, data []byte, opt Options) ([]purser.Job, error) {
 }
 
 func readJobs(r *reader, list value) ([]purser.Job, error) {
-	t := jobTable()
 	items := list.items()
 	out := make([]purser.Job, 0, len(items))
 	first := map[[2]string]value{}
 	for _, item := range items {
 		j := job{at: item}
 		var err error
-		if j.written, err = t.read(r, item, &j); err != nil {
+		if j.written, err = jobTable.read(r, item, &j); err != nil {
 			return nil, err
 		}
 		noun, err := j.finish(r)

@@ -85,7 +85,7 @@ func (v value) boolean() (bool, error) {
 
 // integer reads a whole number in decimal digits.
 func (v value) integer(least, most int) (int, error) {
-	if v.tag() != "!!int" {
+	if v.tag() != "!!int" && !v.beyond() {
 		hint := ""
 		if v.tag() == "!!str" {
 			if _, err := strconv.Atoi(v.node.Value); err == nil {
@@ -104,11 +104,21 @@ func (v value) integer(least, most int) (int, error) {
 	return n, nil
 }
 
+// beyond says whether the value is a plain number too large for the type that
+// YAML would give it: whole numbers above 64 bits count as floats there, and
+// floats beyond all bounds as text.
+func (v value) beyond() bool {
+	if v.tag() == "!!float" {
+		return !strings.ContainsAny(v.node.Value, ".eE") && decimal.MatchString(v.node.Value)
+	}
+	return v.tag() == "!!str" && v.node.Style == 0 && decimal.MatchString(v.node.Value)
+}
+
 var decimal = regexp.MustCompile(`^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
 
 // number reads a decimal number, which may be whole.
 func (v value) number(least, most float64) (float64, error) {
-	if t := v.tag(); t != "!!int" && t != "!!float" {
+	if t := v.tag(); t != "!!int" && t != "!!float" && !v.beyond() {
 		return 0, v.wrong("a number", "")
 	}
 	return v.numeral(v.node.Value, least, most)
@@ -126,7 +136,7 @@ func (v value) numeral(s string, least, most float64) (float64, error) {
 	return f, nil
 }
 
-func short(f float64) string { return strconv.FormatFloat(f, 'g', 12, 64) }
+func short(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // quantity gives the text of a number or of a number with its unit. example is
 // how to write one.

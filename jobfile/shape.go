@@ -65,6 +65,12 @@ type entry struct {
 	shape   shape
 }
 
+// The tables of variants.
+var (
+	trainingEntries  = entryTable(purser.Training)
+	inferenceEntries = entryTable(purser.Inference)
+)
+
 func entryTable(kind purser.GroupKind) table[entry] {
 	t := table[entry]{what: "a variant", fields: []field[entry]{
 		{"name", func(_ *reader, e *entry, v value) (err error) { e.name, err = v.variantName(); return }},
@@ -90,7 +96,7 @@ func (v value) variantName() (string, error) {
 }
 
 // readEntries reads any_of and variants: texts such as A100:8 or mappings.
-func readEntries(r *reader, kind purser.GroupKind, v value) ([]entry, error) {
+func readEntries(r *reader, t table[entry], v value) ([]entry, error) {
 	if !v.isList() {
 		return nil, v.wrong("a list of variants", "write - {name: fp16, accelerators: L4:1, throughput: 12/s}")
 	}
@@ -101,7 +107,6 @@ func readEntries(r *reader, kind purser.GroupKind, v value) ([]entry, error) {
 	if len(items) > purser.MaxVariantsPerGroup {
 		return nil, v.fail("", "a group has at most %d variants", purser.MaxVariantsPerGroup)
 	}
-	t := entryTable(kind)
 	out := make([]entry, 0, len(items))
 	for _, item := range items {
 		e := entry{at: item}

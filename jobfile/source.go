@@ -34,7 +34,7 @@ func parseTree(name string, data []byte) (value, error) {
 		return value{}, err
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return value{}, errEmpty()
+		return value{}, placed(1, 0, "", "the file is empty")
 	}
 	var root *yaml.Node
 	var err error
@@ -50,12 +50,8 @@ func parseTree(name string, data []byte) (value, error) {
 	return v, checkTree(v)
 }
 
-func errEmpty() error {
-	return placed(1, 0, "a job needs at least name and train or serve", "the file is empty")
-}
-
 // placed makes an error at a line and column of the file.
-func placed(line, column int, hint, format string, args ...any) error {
+func placed(line, column int, hint, format string, args ...any) *purser.Error {
 	return value{at: &yaml.Node{Line: line, Column: column}}.fail(hint, format, args...)
 }
 
@@ -94,14 +90,12 @@ func parseYAML(data []byte) (*yaml.Node, error) {
 	var doc, next yaml.Node
 	in := &lineReader{rest: data}
 	dec := yaml.NewDecoder(in)
-	if err := decodeNode(dec, &doc); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, errEmpty()
-		}
+	err := decodeNode(dec, &doc)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
 		return nil, yamlError(data, in.line, err)
-	}
-	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		return nil, errEmpty()
+	case err != nil, len(doc.Content) != 1, doc.Content[0].Tag == "!!null":
+		return nil, placed(1, 0, "", "the file is empty")
 	}
 	switch err := decodeNode(dec, &next); {
 	case err == nil:
@@ -148,14 +142,13 @@ func (r *lineReader) Read(p []byte) (int, error) {
 	if len(r.rest) == 0 {
 		return 0, io.EOF
 	}
-	n := bytes.IndexByte(r.rest, '\n') + 1
-	if n == 0 {
-		n = len(r.rest)
+	n := copy(p, r.rest)
+	if end := bytes.IndexByte(p[:n], '\n') + 1; end > 0 {
+		n = end
 	}
 	if !r.mid {
 		r.line++
 	}
-	n = copy(p, r.rest[:n])
 	r.mid = r.rest[n-1] != '\n'
 	r.rest = r.rest[n:]
 	return n, nil

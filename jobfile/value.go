@@ -34,9 +34,12 @@ func (v value) fail(hint, format string, args ...any) *purser.Error {
 		Op:      "jobfile.Parse",
 		Message: fmt.Sprintf(format, args...),
 		Hint:    hint,
-		Place:   &purser.Place{Line: v.at.Line, Column: v.at.Column, Path: v.path},
+		Place:   &purser.Place{Line: v.at.Line, Column: v.at.Column, Path: clipTo(v.path, maxPath)},
 	}
 }
+
+// maxPath is the most characters of a path in an error.
+const maxPath = 160
 
 // wrong is the error of a value of another type than the field has.
 func (v value) wrong(expected, hint string) *purser.Error {
@@ -139,8 +142,9 @@ func describe(n *yaml.Node) string {
 }
 
 // clip shortens what is quoted back to the user.
-func clip(s string) string {
-	const most = 40
+func clip(s string) string { return clipTo(s, 40) }
+
+func clipTo(s string, most int) string {
 	if utf8.RuneCountInString(s) <= most {
 		return s
 	}
