@@ -163,6 +163,7 @@ var accelerators = []Accelerator{
 	{"MI250", GPU, "amd", "MI250", 128, 362, nil},
 	{"MI100", GPU, "amd", "MI100", 32, 92, nil},
 	{"MI25", GPU, "amd", "MI25", 16, 0, []string{"RADEON-MI25", "RADEONINSTINCTMI25"}},
+	{"V620", GPU, "amd", "V620", 32, 0, []string{"RADEON-PRO-V620"}},
 	{"V520", GPU, "amd", "V520", 8, 0, []string{"RADEON-PRO-V520"}},
 	{"TPU-V6E", TPU, "google", "TPU-V6E", 32, 918, []string{"v6e", "trillium"}},
 	{"TPU-V5P", TPU, "google", "TPU-V5P", 95, 459, []string{"v5p"}},

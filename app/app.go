@@ -22,7 +22,6 @@ import (
 	"purser/jobfile"
 	"purser/optimizer/highs"
 	"purser/postgres"
-	"purser/postgres/embedded"
 	"purser/pricing"
 	"purser/pricing/bundled"
 	"purser/providers"
@@ -56,7 +55,7 @@ type App struct {
 	rehearsal    bool
 	limits       jobfile.Limits
 
-	private    *embedded.Server
+	private    *privateDatabase
 	db         *postgres.DB
 	solver     *highs.Runtime
 	providers  map[string]providers.Provider
@@ -162,28 +161,6 @@ func (a *App) startFolders(context.Context) error {
 
 func (a *App) machinesDir() string { return filepath.Join(a.config.DataDir, "machines") }
 func (a *App) cacheDir() string    { return filepath.Join(a.config.DataDir, "cache") }
-
-func (a *App) startDatabase(ctx context.Context) error {
-	if a.config.DatabaseURL != "" {
-		return nil
-	}
-	s, err := embedded.Start(ctx, a.embeddedConfig())
-	if err != nil {
-		return err
-	}
-	a.private = s
-	a.config.DatabaseURL = s.DSN()
-	a.undo = append(a.undo, s.Stop)
-	go func() {
-		<-s.Done()
-		if err := s.Err(); err != nil {
-			a.fail(err)
-		}
-	}()
-	return nil
-}
-
-func (a *App) embeddedConfig() embedded.Config { return a.config.embedded(a.log) }
 
 // fail reports a failure that ends the server; it never blocks.
 func (a *App) fail(err error) {

@@ -103,14 +103,12 @@ func (a *App) save(ctx context.Context, source string, at time.Time, rows []pric
 	}, err
 }
 
-// gather runs a collector to its end.
-func gather(ctx context.Context, c pricing.Collector) (rows []pricing.Row, at time.Time, err error) {
-	err = c.Collect(ctx, func(b pricing.Batch) error {
-		rows = append(rows, b.Rows...)
-		if b.ObservedAt.After(at) {
-			at = b.ObservedAt
+// newest is the latest time that a row was observed at.
+func newest(rows []pricing.Row) (at time.Time) {
+	for _, r := range rows {
+		if r.Offer.ObservedAt.After(at) {
+			at = r.Offer.ObservedAt
 		}
-		return nil
-	})
-	return rows, at, err
+	}
+	return at
 }

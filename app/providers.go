@@ -39,21 +39,37 @@ func (a *App) startProviders(context.Context) error {
 		localHolder: providers.Decorate(machines, providers.Options{Metrics: metrics, Now: a.now}),
 	}
 	a.fleet, err = fleet.New(fleet.Config{
-		Store: a.db, Upkeep: a.db, Providers: a.providers, Installation: a.installation, Secret: a.secret,
+		Store: fleetStore{a.db}, Upkeep: fleetStore{a.db}, Providers: a.providers, Installation: a.installation, Secret: a.secret,
 		Host: a.host, ServerURL: a.url, Logger: a.log.With(slog.String("part", "fleet")), Now: a.now,
 	})
 	return err
 }
 
-func (a *App) localConfig(agent string) local.Config {
-	return local.Config{
-		Dir: a.machinesDir(), Agent: agent, Installation: a.installation, MaxMachines: a.config.MaxMachines,
-		CheckpointRoot: filepath.Join(a.config.DataDir, "checkpoints"), Logger: a.log.With(slog.String("part", "local")), Now: a.now,
+func (a *App) localConfig(binary string) local.Config {
+	c := local.Config{
+		Dir: a.machinesDir(), CheckpointRoot: filepath.Join(a.config.DataDir, "checkpoints"), Installation: a.installation,
+		Binary: binary, Host: a.host, MaxMachines: a.config.MaxMachines, Logger: a.log.With(slog.String("part", "local")), Now: a.now,
 	}
+	for _, o := range a.limits.Private {
+		c.Hosts = append(c.Hosts, local.Host{
+			Name: o.InstanceType, Shape: o.Shape, UnitPrice: o.UnitPrice, Count: o.Limit, Region: o.Region, Zone: o.Zone, Country: o.Country,
+		})
+	}
+	return c
 }
 
-// holder says which adapter launches an offer, and on which host.
-func (a *App) holder(o purser.Offer) (holder, host string) { return localHolder, a.host }
+// fleetStore is the database as the fleet sees it.
+type fleetStore struct{ *postgres.DB }
+
+// SetJoinToken has nothing to keep: a join token is derived from the installation's
+// secret, the lease and the attempt, and derived again when an agent joins.
+func (fleetStore) SetJoinToken(context.Context, purser.LeaseID, []byte) error { return nil }
+
+// OpenMoves reads the moves that are neither done nor undone.
+func (s fleetStore) OpenMoves(ctx context.Context) ([]purser.Move, error) {
+	snap, err := s.Snapshot(ctx)
+	return snap.Moves, err
+}
 
 func (c Config) embedded(log *slog.Logger) embedded.Config {
 	return embedded.Config{

@@ -56,7 +56,6 @@ func (a *App) startRiver(work context.Context) error {
 		FetchCooldown:        50 * time.Millisecond,
 		FetchPollInterval:    500 * time.Millisecond,
 		RescueStuckJobsAfter: 2 * stepTime,
-		SoftStopTimeout:      10 * time.Second,
 	})
 	if err != nil {
 		return purser.Wrap(purser.KindInternal, "app.startRiver", err)

@@ -88,7 +88,7 @@ func PlanFiles(ctx context.Context, r PlanRequest) (PlanResult, error) {
 	}
 	for _, c := range collectors {
 		say("reading prices: " + c.Source())
-		rows, _, err := gather(ctx, c)
+		rows, err := pricing.Collect(ctx, c)
 		if err != nil {
 			return out, err
 		}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"purser"
 	"purser/pricing"
+	"purser/providers"
 )
 
 // collect reads every feed. A feed that fails keeps its last good prices; the
@@ -15,12 +18,9 @@ import (
 func (a *App) collect(ctx context.Context) error {
 	var errs []error
 	for _, c := range a.collectors {
-		rows, at, err := gather(ctx, c)
+		rows, err := pricing.Collect(ctx, c)
 		if err == nil {
-			if at.IsZero() {
-				at = a.now()
-			}
-			_, err = a.save(ctx, c.Source(), at, rows)
+			_, err = a.save(ctx, c.Source(), newest(rows), rows)
 		}
 		if err != nil {
 			errs = append(errs, err, a.db.SourceFailed(ctx, c.Source(), err.Error(), a.now()))
@@ -29,19 +29,29 @@ func (a *App) collect(ctx context.Context) error {
 	return errors.Join(append(errs, a.collectPrivate(ctx))...)
 }
 
-// sourcePrivate is the feed of the operator's own hosts.
-const sourcePrivate = "private"
+// sourcePrivate is the feed of the operator's own hosts on this host.
+func (a *App) sourcePrivate() string { return "private@" + a.host }
 
-// collectPrivate stores the operator's hosts as offers. They are declared, so they
-// need no sieve; one that is declared no longer is gone.
+// collectPrivate stores what providers have of their own as offers. The operator
+// declared it, so it needs no sieve; what is declared no longer is gone.
 func (a *App) collectPrivate(ctx context.Context) error {
 	now := a.now()
-	offers := make([]purser.Offer, 0, len(a.limits.Private))
-	for _, o := range a.limits.Private {
-		o.ValidFrom, o.ObservedAt, o.Source = now, now, sourcePrivate
-		offers = append(offers, o)
+	var all []purser.Offer
+	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
+		o, ok := providers.OffererOf(a.providers[name])
+		if !ok {
+			continue
+		}
+		offers, err := o.Offers(ctx)
+		if err != nil {
+			return err
+		}
+		all = append(all, offers...)
 	}
-	_, err := a.db.SavePrices(ctx, sourcePrivate, now, offers, nil, true)
+	for i := range all {
+		all[i].ValidFrom, all[i].ObservedAt, all[i].Source = now, now, a.sourcePrivate()
+	}
+	_, err := a.db.SavePrices(ctx, a.sourcePrivate(), now, all, nil, true)
 	return err
 }
 
