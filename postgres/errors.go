@@ -27,13 +27,6 @@ func fail(op string, err error) error {
 	return &purser.Error{Kind: kind, Op: op, Message: message, Cause: err}
 }
 
-func classifyErr(err error) (purser.Kind, string) {
-	if err == nil {
-		return "", ""
-	}
-	return classify(err)
-}
-
 func classify(err error) (purser.Kind, string) {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return classifyCode(pg.Code)

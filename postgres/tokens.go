@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -29,13 +30,17 @@ func (db *DB) CreateToken(ctx context.Context, actor string, k Token) error {
 		}
 		_, err := t.Exec(ctx, "insert into tokens (id, name, role, hash, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)",
 			k.ID, k.Name, k.Role, k.Hash, now, nullTime(k.ExpiresAt))
-		if kind, _ := classifyErr(err); kind == purser.KindConflict {
-			e := purser.Errorf(purser.KindConflict, op, "a token named %q exists", k.Name)
-			e.Hint, e.Cause = "revoke it first, or choose another name", err
-			return e
+		if err != nil {
+			if kind, _ := classify(err); kind == purser.KindConflict {
+				return &purser.Error{
+					Kind: kind, Op: op, Message: fmt.Sprintf("a token named %q exists", k.Name),
+					Hint: "revoke it first, or choose another name", Cause: err,
+				}
+			}
+			return err
 		}
 		t.say(purser.Event{At: now, Actor: actor, Subject: "token", Name: k.ID, To: "valid", Reason: k.Role + " " + k.Name})
-		return err
+		return nil
 	})
 }
 
