@@ -4,9 +4,11 @@
 // A Runtime holds the compiled module; each Solver is an instance of its own with one model, which is always minimised. Solvers stay
 // warm: change the model, Run again, and HiGHS goes on from its last basis.
 //
-// Reproducible by work: HiGHS's clock is a counter that moves a microsecond each time it is read, so that the same calls give the
-// same result bit by bit on every machine. Only Limits.Deadline, which stops HiGHS at a time of day, makes the result depend on
-// speed; it works by setting that clock past HiGHS's time limit, so HiGHS ends in good order with its best solution.
+// Reproducible by work: the module is built with a meter in its loops (gen/meter.go) that calls the host each 16,384 rounds, about
+// each 0.1 ms. That is the unit of Limits.Work, and HiGHS's clock counts it instead of time, so the same calls give the same result bit
+// by bit on every machine. Only Limits.Deadline makes a result depend on the machine's speed. Both limits work by setting HiGHS's
+// clock past its time limit, so it ends in good order with the best solution it has.
 //
-// Failures: a context that ends, a lack of memory and a crash inside the module end the one Solver, never the Runtime or the process.
+// Failures: a context that ends (noticed within a unit of work), a lack of memory and a crash inside the module end the one Solver,
+// never the Runtime or the process. Go's garbage collector has to wait for compiled code; the meter lets it in as well.
 package highs

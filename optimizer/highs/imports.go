@@ -96,7 +96,6 @@ func hostAbort(context.Context, []uint64) { panic(fmt.Errorf("%w: abort", ErrCra
 // hostResizeHeap grows the memory by a fifth, so that growing costs little, or else by what was asked for. The guest cannot handle
 // a refusal, so that ends the instance.
 func hostResizeHeap(ctx context.Context, stack []uint64) {
-	const pageBytes = 65536
 	inst := instanceOf(ctx)
 	wanted, size := uint64(uint32(stack[0])), uint64(inst.mem.Size())
 	for _, target := range []uint64{max(wanted, size+size/5), wanted} {
@@ -152,6 +151,7 @@ func hostWrite(ctx context.Context, stack []uint64) {
 		}
 		inst.line = inst.line[end+1:]
 	}
+	inst.line = append([]byte(nil), inst.line...)
 	inst.mem.WriteUint32Le(written, total)
 	stack[0] = 0
 }

@@ -76,7 +76,7 @@ func cause(ctx context.Context, name string, err error) error {
 	case errors.Is(err, ErrMemory):
 		return fmt.Errorf("%w (in %s)", ErrMemory, name)
 	case errors.Is(err, ErrDead):
-		return fmt.Errorf("%w (in %s)", errClosed, name)
+		return fmt.Errorf("%w: with its runtime (in %s)", ErrDead, name)
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	return fmt.Errorf("%w: %s (in %s)", ErrCrash, first, name)

@@ -29,6 +29,7 @@ var wasmFiles embed.FS
 
 const (
 	mebibyte         = 1 << 20
+	pageBytes        = 65536
 	defaultMemoryMiB = 2048
 	// minMemoryMiB is what the module needs to start.
 	minMemoryMiB = 24
@@ -49,9 +50,10 @@ type Runtime struct {
 }
 
 // New compiles the module: seconds, or about 0.1 s when Config.CacheDir has it. It returns ErrNoModule when the binary was built without
-// the module, and ErrWrongModule when the module is another version than the table's. A damaged cache is made anew; a cache that cannot be written to is an error.
+// the module, and ErrWrongModule when the module is another version than the table's. A damaged
+// cache is made anew; one that cannot be used is a warning in Config.Logger.
 func New(ctx context.Context, cfg Config) (*Runtime, error) {
-	code, err := readModule()
+	code, err := readModule(wasmFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +77,7 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 	if cfg.Logger != nil && cfg.Logger.Enabled(ctx, slog.LevelDebug) {
 		r.logger = cfg.Logger
 	}
-	if err := r.compile(ctx, code, cfg.CacheDir); err != nil {
+	if err := r.compile(ctx, code, cfg); err != nil {
 		return nil, err
 	}
 	if err := r.check(ctx); err != nil {
@@ -85,8 +87,8 @@ func New(ctx context.Context, cfg Config) (*Runtime, error) {
 }
 
 // readModule returns the embedded module once its checksum fits the table.
-func readModule() ([]byte, error) {
-	code, err := wasmFiles.ReadFile("wasm/highs.wasm")
+func readModule(files fs.FS) ([]byte, error) {
+	code, err := fs.ReadFile(files, "wasm/highs.wasm")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoModule
 	}
@@ -99,29 +101,38 @@ func readModule() ([]byte, error) {
 	return code, nil
 }
 
-// compile compiles with the cache folder. What a damaged cache says is not told apart from other errors: the second try has an empty one.
-func (r *Runtime) compile(ctx context.Context, code []byte, dir string) error {
-	if dir == "" {
-		return r.compileOnce(ctx, code, "")
+// compile compiles with the cache folder. What a damaged cache says cannot be told from other errors: the second try has an empty one.
+// The third does without, which only costs time.
+func (r *Runtime) compile(ctx context.Context, code []byte, cfg Config) error {
+	if cfg.CacheDir != "" {
+		// A folder of our own, so that emptying it hurts nobody else.
+		dir := filepath.Join(cfg.CacheDir, "highs-"+packageVersion)
+		var errs []error
+		for range 2 {
+			err := os.MkdirAll(dir, 0o700)
+			if err == nil {
+				err = r.compileOnce(ctx, code, dir)
+			}
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			errs = append(errs, err, os.RemoveAll(dir))
+		}
+		if cfg.Logger != nil {
+			cfg.Logger.WarnContext(ctx, "solver's cache cannot be used", "dir", dir, "error", errors.Join(errs...))
+		}
 	}
-	dir = filepath.Join(dir, "highs-"+packageVersion)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("highs: cache folder: %w", err)
-	}
-	err := r.compileOnce(ctx, code, dir)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
-	if rmErr := os.RemoveAll(dir); rmErr != nil {
-		return errors.Join(err, fmt.Errorf("highs: cache folder: %w", rmErr))
-	}
-	return r.compileOnce(ctx, code, dir)
+	return r.compileOnce(ctx, code, "")
 }
 
+// compileOnce makes the wazero runtime with the compiled module and the host's functions, or leaves nothing behind.
 func (r *Runtime) compileOnce(ctx context.Context, code []byte, dir string) (err error) {
+	// The module is not compiled with wazero's WithCloseOnContextDone: that leaves compiled code at each round of each loop and makes
+	// it five times slower. The meter of gen/meter.go does the same each 16,384 rounds, for about a tenth.
 	cfg := wazero.NewRuntimeConfig().
-		WithMemoryLimitPages(uint32(r.limitMiB * mebibyte / 65536)).
+		WithMemoryLimitPages(uint32(r.limitMiB * mebibyte / pageBytes)).
 		WithDebugInfoEnabled(false)
+	r.cache = nil
 	if dir != "" {
 		if r.cache, err = wazero.NewCompilationCacheWithDir(dir); err != nil {
 			return fmt.Errorf("highs: cache folder: %w", err)
@@ -129,8 +140,8 @@ func (r *Runtime) compileOnce(ctx context.Context, code []byte, dir string) (err
 		cfg = cfg.WithCompilationCache(r.cache)
 	}
 	r.rt = wazero.NewRuntimeWithConfig(ctx, cfg)
-	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
-	if r.module, err = r.rt.CompileModule(ctx, code); err == nil {
+	workers := experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
+	if r.module, err = r.rt.CompileModule(workers, code); err == nil {
 		err = serveImports(ctx, r.rt)
 	}
 	if err != nil {
@@ -176,7 +187,8 @@ func (r *Runtime) free(ctx context.Context) error {
 	return err
 }
 
-// NewSolver starts an instance with an empty model. It waits while Config.Instances Solvers are open, until ctx ends.
+// NewSolver starts an instance with an empty model, within about 2 ms. It waits while Config.Instances Solvers are open, until ctx
+// ends: so a goroutine that holds one should not ask for another.
 func (r *Runtime) NewSolver(ctx context.Context) (*Solver, error) {
 	select {
 	case r.slots <- struct{}{}:

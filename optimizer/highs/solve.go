@@ -71,7 +71,7 @@ func (s *Solver) SetOption(name string, value any) error {
 	return nil
 }
 
-// Basis is the basis at hand: the last Run's, extended to what was added since. It is an error when there is none, as after a MIP.
+// Basis is the basis at hand: the last Run's, extended to what was added since. Where there is none it is ErrInvalid.
 func (s *Solver) Basis() (Basis, error) {
 	b, err := s.in.open(0, s.NumCols()+s.rows)
 	if err != nil {
@@ -152,10 +152,17 @@ func (s *Solver) isMIP() bool {
 
 // Run solves the model from the basis at hand. The Result is valid when the error is nil, whatever its Status.
 //
+// A MIP starts from the last Run's solution where that is feasible, unless SetSolution gave another one. An LP without a basis is
+// presolved; when a limit cuts it then, nothing of it is left, and the next Run begins anew: switch presolve off to go on instead.
+//
 // When ctx ends, Run returns ctx.Err() and the Solver is dead; ErrMemory and ErrCrash kill it too. Limits stop it in good order.
 func (s *Solver) Run(ctx context.Context, lim Limits) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
+	}
+	if s.NumCols() == 0 {
+		// HiGHS would call this solved without a look at the rows.
+		return Result{}, fmt.Errorf("%w: a model without columns", ErrInvalid)
 	}
 	if err := s.prepare(lim); err != nil {
 		return Result{}, err
@@ -260,7 +267,7 @@ func (s *Solver) readSolution(res *Result, primal, dual bool) error {
 func statusOf(raw int32, stopped Status) Status {
 	switch raw {
 	// HighsModelStatus in lp_data/HConst.h.
-	case 6, 7: // kModelEmpty, kOptimal
+	case 7: // kOptimal
 		return StatusOptimal
 	case 8: // kInfeasible
 		return StatusInfeasible
@@ -269,6 +276,9 @@ func statusOf(raw int32, stopped Status) Status {
 	case 10: // kUnbounded
 		return StatusUnbounded
 	case 13: // kTimeLimit
+		if stopped == StatusUnknown { // timeLimitSeconds of work
+			return StatusWorkLimit
+		}
 		return stopped
 	case 14: // kIterationLimit
 		return StatusIterationLimit

@@ -6,8 +6,8 @@ package highs
 // belong to and the import that yields, and the exports that have no C name.
 const (
 	packageVersion     = "1.15.3"
-	moduleSHA256       = "bcd20fc4ebda4831e5b0cec00830e021812e172db90206b544e24608a33fdd15"
-	loopsPerYield      = 65536
+	moduleSHA256       = "cd6391d2995408c26c661a4dd870c80a16681e8ce0b7f34df111586f438f643b"
+	loopsPerYield      = 16384
 	importModule       = "a"
 	yieldImport        = "emscripten_runtime_keepalive_clear"
 	exportConstructors = "v"

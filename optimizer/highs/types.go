@@ -26,13 +26,14 @@ var (
 // Config says how a Runtime is set up. The zero value works.
 type Config struct {
 	// CacheDir keeps the compiled module between processes: a start then takes about 0.1 s instead of several seconds. Empty: no
-	// cache. The folder is made when missing. Code is run from it, so it must be writable by this user alone.
+	// cache. The folder is made when missing, and a subfolder of it is HiGHS's. Code is run from it, so it must be writable by this user
+	// alone. Several processes may share it.
 	CacheDir string
 	// MemoryLimitMiB caps one instance's memory; 0 means 2048, which is also the most the module itself can use.
 	MemoryLimitMiB int
 	// Instances is how many Solvers may be open at once; NewSolver waits for a free one. 0 means GOMAXPROCS.
 	Instances int
-	// Logger gets HiGHS's own log, line by line, at debug level. Nil: HiGHS is silent.
+	// Logger gets HiGHS's own log, line by line, at debug level, and a warning when CacheDir cannot be used. Nil: silence.
 	Logger *slog.Logger
 }
 
@@ -65,7 +66,7 @@ type Limits struct {
 	SimplexIterations int
 	// Nodes is the most branch-and-bound nodes of a MIP. 0: no limit; to stop after the root node ask for 1.
 	Nodes int
-	// Work is the most work in units of 65,536 rounds of loops inside the module, about 0.1 ms each: so 10,000 are about a second. It
+	// Work is the most work in units of 16,384 rounds of loops inside the module, about 0.1 ms each: so 10,000 are about a second. It
 	// covers the whole Run, presolve and heuristics included, and means the same on every machine; HiGHS notices its end within
 	// some milliseconds to some tenths of a second. 0: no limit.
 	Work int64

@@ -26,7 +26,7 @@ const (
 	// yieldImport takes and returns nothing and is never called in this module's life (it serves emscripten's exit), so metering may have it.
 	yieldImport = "emscripten_runtime_keepalive_clear"
 	// loopsPerYield is the unit of work: about a tenth of a millisecond.
-	loopsPerYield = 65536
+	loopsPerYield = 16384
 )
 
 func main() {
