@@ -3,6 +3,7 @@ package jobfile
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"purser"
@@ -156,8 +157,8 @@ func (v value) level() (purser.DomainLevel, error) {
 	if err != nil {
 		return "", err
 	}
-	switch l := purser.DomainLevel(s); l {
-	case purser.DomainZone, purser.DomainRegion, purser.DomainProvider:
+	known := []purser.DomainLevel{purser.DomainZone, purser.DomainRegion, purser.DomainProvider}
+	if l := purser.DomainLevel(s); slices.Contains(known, l) {
 		return l, nil
 	}
 	return "", v.fail(hint, "%q is not a failure domain", clip(s))

@@ -45,9 +45,8 @@ func misplaced() map[string]string {
 
 // file is the whole of a job file.
 type file struct {
-	project string
-	jobs    value
-	single  job
+	jobs   value
+	single job
 }
 
 // jobFileTable has the fields of a file of jobs, and those of a job for the short

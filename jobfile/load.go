@@ -26,7 +26,7 @@ func Load(path string, opt Options) ([]purser.Job, error) {
 		if path != "-" {
 			folder = filepath.Dir(path)
 		}
-		opt.ReadFile = func(p string) ([]byte, error) { return readBelow(folder, p) }
+		opt.ReadFile = FilesBelow(folder)
 	}
 	return Parse(name, data, opt)
 }
@@ -52,7 +52,7 @@ func load(path string, stdin io.Reader) (name string, data []byte, err error) {
 	if err != nil {
 		return path, nil, cannotRead(path, err)
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	data, err = readCapped(f, MaxSize)
 	return path, data, cannotRead(path, err)
 }
@@ -78,14 +78,19 @@ func cannotRead(name string, err error) error {
 	return e
 }
 
-// readBelow reads an ordinary file below a folder. A pipe or a device would make
-// it wait, or never end.
+// FilesBelow gives an Options.ReadFile that reads ordinary files below a folder,
+// at most one byte more than MaxFile of each. Links that lead out of the folder
+// are refused, and so are pipes and devices, which may never end.
+func FilesBelow(folder string) func(path string) ([]byte, error) {
+	return func(path string) ([]byte, error) { return readBelow(folder, path) }
+}
+
 func readBelow(folder, path string) ([]byte, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
 		return nil, err
 	}
-	defer root.Close() //nolint:errcheck // only read from
+	defer root.Close()
 	info, err := root.Stat(path)
 	if err != nil {
 		return nil, err
@@ -97,6 +102,6 @@ func readBelow(folder, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	return readCapped(f, MaxFile)
 }

@@ -59,8 +59,23 @@ func TestHundredMegabytes(t *testing.T) {
 // they can, are refused in bounded memory.
 func TestLargestFiles(t *testing.T) {
 	for _, c := range []struct{ head, pattern string }{
-		{"[", "a,"}, {"{", "a,"}, {"", "- a\n"}, {"", "-\n"}, {"", "?\n"}, {"", "- "}, {"", "["}, {"", "a: b # c\n\n"}, {"", "- &a b\n"},
-		{"[", "\"x\":1,"}, {"a: \"", "a"}, {"a: |\n  ", "a"}, {"", "a"}, {"", "#"}, {"a: [&a x", ",*a"}, {"[", "[],"}, {"", "- [a,a,a,a]\n"},
+		{"[", "a,"},
+		{"{", "a,"},
+		{"", "- a\n"},
+		{"", "-\n"},
+		{"", "?\n"},
+		{"", "- "},
+		{"", "["},
+		{"", "a: b # c\n\n"},
+		{"", "- &a b\n"},
+		{"[", "\"x\":1,"},
+		{"a: \"", "a"},
+		{"a: |\n  ", "a"},
+		{"", "a"},
+		{"", "#"},
+		{"a: [&a x", ",*a"},
+		{"[", "[],"},
+		{"", "- [a,a,a,a]\n"},
 	} {
 		const most = 499_000 // lines and separators
 		separators := strings.Count(c.pattern, "\n")

@@ -49,10 +49,10 @@ func (c *treeCheck) walk(v value, depth int) (size, error) {
 	}
 	s := size{1, len(n.Value)}
 	var err error
-	switch n.Kind {
-	case yaml.MappingNode:
+	switch {
+	case v.isMapping():
 		s, err = c.mapping(v, s, depth)
-	case yaml.SequenceNode:
+	case v.isList():
 		for _, item := range v.items() {
 			if s, err = c.add(s, item, depth); err != nil {
 				break
