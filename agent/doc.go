@@ -3,7 +3,7 @@
 //
 // # Life of an agent
 //
-//	lock    one agent per lease: a second one ends at once (flock on agent.lock)
+//	lock    one agent per lease: a second one ends at once (a record lock on agent.lock)
 //	join    with the lease's join token and a secret of its own choice, kept in a
 //	        0600 file, so that an agent that starts again is the same to the server
 //	report  every second, and at once when something happened: what runs, what ended,

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -9,26 +10,22 @@ import (
 	"purser"
 )
 
-// lock takes the lease's lock, which the kernel gives back when the process ends
-// however it ends. The file holds "pid start" of who has it.
+// lock takes the lease's lock, which the kernel gives back when the process ends,
+// however it ends. It is a record lock (fcntl), so that the provider can ask who
+// holds it without taking it. The file is never opened twice by an agent: closing any
+// descriptor of it would give the lock back.
 func lock(dir string, lease purser.LeaseID) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "agent.lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, purser.Wrap(purser.KindInternal, "agent.lock", err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		err = purser.Errorf(purser.KindConflict, "agent.lock", "another agent already works for lease %s", lease)
-	}
+	err = syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Whence: io.SeekStart})
 	if err == nil {
-		err = f.Truncate(0)
+		return f, nil
 	}
-	if err == nil {
-		_, err = f.WriteAt([]byte(itoa(os.Getpid())+" "+processStart(os.Getpid())+"\n"), 0)
+	_ = f.Close()
+	if errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES) {
+		return nil, purser.Errorf(purser.KindConflict, "agent.lock", "another agent already works for lease %s", lease)
 	}
-	if err != nil {
-		_ = f.Close()
-		return nil, purser.Wrap(purser.KindInternal, "agent.lock", err)
-	}
-	return f, nil
+	return nil, purser.Wrap(purser.KindInternal, "agent.lock", err)
 }
