@@ -84,9 +84,10 @@ begin
         month := (date_trunc('month', at at time zone 'UTC') + make_interval(months => i)) at time zone 'UTC';
         part := to_char(month at time zone 'UTC', '"price_points_y"YYYY"m"MM');
         continue when to_regclass(part) is not null;
-        -- Two at once would both find it missing. Look again once the lock is held.
+        -- Two at once would both find it missing. Look again once the lock is held, in
+        -- the table itself: the cache that to_regclass asks may not know of it yet.
         perform pg_advisory_xact_lock(hashtext('purser.ensure_partitions'));
-        continue when to_regclass(part) is not null;
+        continue when exists (select from pg_class where relname = part and pg_table_is_visible(oid));
         -- Made apart and attached: readers of the parent are not shut out. Points
         -- that went to the default partition meanwhile move along.
         execute format('create table %I (like price_points including all)', part);

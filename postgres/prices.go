@@ -174,6 +174,9 @@ func (b *priceBatch) judge(ctx context.Context, t *tx) error {
 					when i.unit_price = n.unit_price then 'unchanged' else 'changed' end as verdict,
 				case when n.offer_key is null or i.valid_from > n.valid_from then i.valid_from else i.observed_at end as begins
 			from incoming i join offers o on o.id = i.id left join price_now n on n.offer_key = o.offer_key`,
+		// Right after a first batch the tables' statistics say that they are empty; with
+		// an index no plan that follows from that is slow.
+		"create unique index on judged (offer_key)",
 		"analyze judged",
 	} {
 		if _, err := t.Exec(ctx, sql); err != nil {

@@ -44,7 +44,7 @@ func (b *priceBatch) depart(ctx context.Context, t *tx) error {
 	if _, err := t.Exec(ctx, `create temp table departing on commit drop as
 		select o.offer_key, o.purchase_option = 'private' as private from offers o join price_now n using (offer_key)
 		where n.source = $1 and o.gone_at is null and n.observed_at <= $2 and o.id <> all ($3)
-			and not exists (select from incoming i where i.id = o.id)`, b.source, b.at, ids); err != nil {
+			and not exists (select from judged j where j.offer_key = o.offer_key)`, b.source, b.at, ids); err != nil {
 		return err
 	}
 	var going, had int
