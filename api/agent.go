@@ -46,8 +46,9 @@ type TaskReport struct {
 	EndedAt    time.Time        `json:"ended_at,omitzero"`
 }
 
-// AgentOrders answers a report: the tasks that are to run on the lease, whole, and
-// the ones to stop. A task that the agent has reported as ended is in neither.
+// AgentOrders answers a report: the tasks that are to run on the lease, all of
+// them, and the ones to stop. A task that the report lists comes without its group,
+// since its agent has it. A task that was reported as ended is in neither.
 type AgentOrders struct {
 	Run   []TaskSpec      `json:"run"`
 	Stop  []purser.TaskID `json:"stop"`

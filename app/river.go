@@ -24,10 +24,17 @@ type stepWorker struct {
 // Timeout bounds one step.
 func (w *stepWorker) Timeout(*river.Job[postgres.LeaseStep]) time.Duration { return stepTime }
 
-// Work takes one step. A step that was overtaken by a later transition finds the
-// lease elsewhere and does nothing.
+// Work takes one step. A step that was overtaken by a later transition is dropped:
+// that transition brought a step of its own.
 func (w *stepWorker) Work(ctx context.Context, job *river.Job[postgres.LeaseStep]) error {
-	again, err := w.app.fleet.Step(ctx, purser.LeaseID(job.Args.Lease))
+	l, err := w.app.db.Lease(ctx, purser.LeaseID(job.Args.Lease))
+	if err == nil && !job.Args.Current(l) {
+		return nil
+	}
+	again := time.Duration(-1)
+	if err == nil {
+		again, err = w.app.fleet.Step(ctx, l.ID)
+	}
 	switch {
 	case err != nil && purser.KindOf(err) == purser.KindNotFound:
 		return river.JobCancel(err)

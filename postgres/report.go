@@ -233,8 +233,15 @@ func (w *world) orders(ctx context.Context, l *leaseRow, reports map[purser.Task
 	}
 	slices.Sort(o.Stop)
 	var err error
-	o.Run, err = specs(ctx, w, run)
-	return o, err
+	if o.Run, err = specs(ctx, w, run); err != nil {
+		return o, err
+	}
+	for _, t := range sortedByID(w.tasks, func(t *taskRow) bool { return t.Lease == l.ID && !t.State.Ended() && t.stopFor == stopNot }) {
+		if _, listed := reports[t.ID]; listed {
+			o.Run = append(o.Run, TaskSpec{Task: t.Task}) // it goes on; its agent has the rest
+		}
+	}
+	return o, nil
 }
 
 // specs reads all that is needed to run the tasks.

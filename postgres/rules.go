@@ -165,6 +165,9 @@ func (w *world) transition(l *leaseRow, t purser.Transition) error {
 
 // step inserts the River job of a lease's next step.
 func (w *world) step(l purser.Lease, due time.Time) {
+	if due.Sub(w.at) < schedulerTurn {
+		due = time.Time{}
+	}
 	w.steps = append(w.steps, river.InsertManyParams{Args: LeaseStep{Lease: string(l.ID), Fence: l.Fence}, InsertOpts: stepOpts(l, due)})
 }
 

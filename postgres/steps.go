@@ -49,6 +49,11 @@ func StepQueue(host string) string {
 // its lease ends, not when it failed often.
 const stepAttempts = 1000
 
+// schedulerTurn is how often River looks for scheduled jobs that are due. A step
+// that is due sooner is inserted at once: steps are harmless when they are early, and
+// a worker that wants to wait a moment snoozes, which River does without its scheduler.
+const schedulerTurn = 5 * time.Second
+
 func stepOpts(l purser.Lease, due time.Time) *river.InsertOpts {
 	return &river.InsertOpts{
 		Queue: StepQueue(l.Host), ScheduledAt: due, MaxAttempts: stepAttempts,

@@ -59,9 +59,7 @@ func planRequest(c *cobra.Command, file string, prices []string, provider, asOf,
 	if err != nil {
 		return req, err
 	}
-	req.Jobs, err = jobfile.Parse(file, text, jobfile.Options{Now: req.Now, ReadFile: func(name string) ([]byte, error) {
-		return readBounded(filepath.Join(base, name))
-	}})
+	req.Jobs, err = jobfile.Parse(file, text, jobfile.Options{Now: req.Now, ReadFile: jobfile.FilesBelow(base)})
 	if err != nil {
 		return req, err
 	}

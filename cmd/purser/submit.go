@@ -83,10 +83,11 @@ func readJobFile(c *cobra.Command, path, project string) (api.JobFile, error) {
 		return in, err
 	}
 	in.Text = string(text)
+	read := jobfile.FilesBelow(base)
 	_, err = jobfile.Parse(path, text, jobfile.Options{
 		Project: project, Now: time.Now().UTC(),
 		ReadFile: func(name string) ([]byte, error) {
-			b, err := readBounded(filepath.Join(base, name))
+			b, err := read(name)
 			if err == nil {
 				in.Files[name] = b
 			}
@@ -96,8 +97,8 @@ func readJobFile(c *cobra.Command, path, project string) (api.JobFile, error) {
 	return in, err
 }
 
-// maxInput bounds a job file and each file that it brings.
-const maxInput = 8 << 20
+// maxInput bounds a job file and a limits file.
+const maxInput = jobfile.MaxSize
 
 func readInput(c *cobra.Command, path string) (text []byte, base string, err error) {
 	if path == "-" {
