@@ -103,6 +103,7 @@ func writeFiles(dir string, files []purser.File) error {
 }
 
 func writeFile(root *os.Root, f purser.File) error {
+	f.Path = filepath.Clean(f.Path)
 	if parent := filepath.Dir(f.Path); parent != "." {
 		if err := root.MkdirAll(parent, 0o755); err != nil {
 			return err
