@@ -97,7 +97,9 @@ func (j jobs) Cancel(_ context.Context, _ string, ref server.JobRef) (api.Job, e
 
 type logs struct{ *fake }
 
-func (logs) Logs(context.Context, server.LogQuery) (api.Logs, error) { return api.Logs{}, nil }
+func (logs) Logs(_ context.Context, q server.LogQuery) (api.Logs, error) {
+	return api.Logs{Next: q.Job.Project + "/" + q.Job.Ref + "/" + string(q.Task) + "/" + q.After}, nil
+}
 
 type plans struct{ *fake }
 

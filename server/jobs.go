@@ -116,16 +116,17 @@ func (s *Server) registerJobs() {
 
 func (s *Server) registerLogs(tags []string) {
 	type logsIn struct {
-		jobPath
-		Task  string `query:"task" maxLength:"63" doc:"Only this task."`
-		After string `query:"after" maxLength:"100" doc:"The next of the page before."`
-		Limit int    `query:"limit" minimum:"1" maximum:"5000" default:"1000"`
+		Job     string `path:"job" maxLength:"130" doc:"The job's id or name."`
+		Project string `query:"project" maxLength:"63" doc:"The project of a job given by name."`
+		Task    string `query:"task" maxLength:"63" doc:"Only this task."`
+		After   string `query:"after" maxLength:"100" doc:"The next of the page before."`
+		Limit   int    `query:"limit" minimum:"1" maximum:"5000" default:"1000"`
 	}
 	type logsOut struct{ Body api.Logs }
 	register(s, api.RoleViewer, huma.Operation{
 		OperationID: "read-logs", Method: http.MethodGet, Path: "/v1/jobs/{job}/logs", Summary: "Read what a job's tasks printed, in order of time", Tags: tags,
 	}, func(ctx context.Context, in *logsIn) (*logsOut, error) {
-		out, err := s.parts.Logs.Logs(ctx, LogQuery{Job: in.ref(), Task: purser.TaskID(in.Task), After: in.After, Limit: in.Limit})
+		out, err := s.parts.Logs.Logs(ctx, LogQuery{Job: JobRef{Ref: in.Job, Project: in.Project}, Task: purser.TaskID(in.Task), After: in.After, Limit: in.Limit})
 		out.Lines = list(out.Lines)
 		return &logsOut{out}, err
 	})

@@ -289,6 +289,9 @@ func TestClientErrors(t *testing.T) {
 	if err != nil || len(offers.Offers) != 1 || offers.Offers[0].UnitPrice != 10_239_700_000 || offers.Offers[0].PerDevice != 1_279_962_500 {
 		t.Errorf("offers: %+v, %v", offers, err)
 	}
+	if page, err := api.NewClient(h.url, "viewer").Logs(ctx, "train", "vision", "task-1", "7", 10); err != nil || page.Next != "vision/train/task-1/7" {
+		t.Errorf("logs: %+v, %v", page, err)
+	}
 	if _, err := api.NewClient(h.url, "join").Join(ctx, api.AgentJoin{Lease: "l", Secret: strings.Repeat("a", 64)}); err != nil {
 		t.Errorf("join: %v", err)
 	}
