@@ -20,7 +20,7 @@ type DB struct {
 	pool  *pgxpool.Pool
 	river *river.Client[pgx.Tx] // inserts only
 	log   *slog.Logger
-	now   func() time.Time // nil: this machine's clock, and the database's where processes are compared
+	now   func() time.Time
 }
 
 // Options of Open.
@@ -45,6 +45,9 @@ func Open(ctx context.Context, dsn string, o Options) (*DB, error) {
 	cfg.AfterConnect = prepareConn
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -84,21 +87,12 @@ func prepareConn(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // clock is the present time as the database stores it: UTC, in microseconds.
-func (db *DB) clock() time.Time {
-	if db.now != nil {
-		return utc(db.now())
-	}
-	return utc(time.Now())
-}
+func (db *DB) clock() time.Time { return utc(db.now()) }
 
-// sharedClock is a time that processes on several machines agree on: the
-// database's, unless the caller has set a clock.
-func (db *DB) sharedClock(ctx context.Context, q querier) (time.Time, error) {
-	if db.now != nil {
-		return db.clock(), nil
-	}
-	var at time.Time
-	err := q.QueryRow(ctx, "select clock_timestamp()").Scan(&at)
+// sharedClock is the database's own clock, for times by which processes on several
+// machines are compared with one another.
+func sharedClock(ctx context.Context, q querier) (at time.Time, err error) {
+	err = q.QueryRow(ctx, "select clock_timestamp()").Scan(&at)
 	return utc(at), err
 }
 

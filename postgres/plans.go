@@ -27,15 +27,11 @@ func (m *admitting) savePlan(ctx context.Context) error {
 	if err != nil {
 		return purser.Wrap(purser.KindInvalid, "postgres.AdmitPlan", err)
 	}
-	var admitted *time.Time // null: the database's clock, once the table is locked; see Snapshot
-	if m.db.now != nil {
-		now := m.db.clock()
-		admitted = &now
-	}
 	m.say(purser.Event{At: m.at, Actor: m.actor, Subject: "plan", Name: string(p.ID), To: "admitted", Reason: m.plan.Sentence()})
+	// The database's clock is read when the table is locked for the row; see Snapshot.
 	_, err = m.Exec(ctx, `insert into plans (id, created_at, admitted_at, actor, status, rehearsal, objective, bound, gap, unit_price, baseline_price,
-			summary, detail) values ($1, $2, coalesce($3, clock_timestamp()), $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-		string(p.ID), utc(p.CreatedAt), admitted, m.actor, string(p.Status), p.Rehearsal, int64(p.Objective), int64(p.Bound), p.Gap, int64(p.UnitPrice),
+			summary, detail) values ($1, $2, clock_timestamp(), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		string(p.ID), utc(p.CreatedAt), m.actor, string(p.Status), p.Rehearsal, int64(p.Objective), int64(p.Bound), p.Gap, int64(p.UnitPrice),
 		int64(p.BaselinePrice), summary, detail)
 	return err
 }
@@ -150,7 +146,7 @@ func (db *DB) Snapshot(ctx context.Context) (s Snapshot, err error) {
 		if _, err := t.Exec(ctx, "lock table plans in share mode"); err != nil {
 			return err
 		}
-		if s.At, err = db.sharedClock(ctx, t); err != nil {
+		if s.At, err = sharedClock(ctx, t); err != nil {
 			return err
 		}
 		s.Jobs, err = collect(ctx, t, scanJob, "select "+jobColumns+" from jobs j where j.ended_at is null and j.cancelled_at is null order by j.id")
@@ -172,7 +168,7 @@ func (db *DB) Snapshot(ctx context.Context) (s Snapshot, err error) {
 		if s.Quotas, err = quotas(ctx, t); err != nil {
 			return err
 		}
-		s.Failed, err = failedOffers(ctx, t, s.At.Add(-failedFor))
+		s.Failed, err = failedOffers(ctx, t, db.clock().Add(-failedFor))
 		return err
 	})
 	return s, err

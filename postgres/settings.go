@@ -112,16 +112,16 @@ func (db *DB) LastRun(ctx context.Context, name string) (time.Time, error) {
 
 // reclaimAfter is how long a claimed sweep may go on without being done before
 // another process may take the same tick: its process has died.
-const reclaimAfter = 5 * time.Minute
+const reclaimAfter = 15 * time.Minute
 
 // ClaimSweep says whether the caller is the one to run the tick that was due: true
 // for one process of all that ask, and once more when that one does not say
-// SweepDone within 5 minutes. An older tick than the newest claimed is never given.
+// SweepDone within 15 minutes. An older tick than the newest claimed is never given.
 func (db *DB) ClaimSweep(ctx context.Context, name string, due time.Time) (bool, error) {
 	const op = "postgres.ClaimSweep"
 	mine := false
 	err := db.write(ctx, op, func(ctx context.Context, t *tx) error {
-		now, err := db.sharedClock(ctx, t)
+		now, err := sharedClock(ctx, t)
 		if err != nil {
 			return err
 		}

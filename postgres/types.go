@@ -155,7 +155,7 @@ type TaskReport struct {
 
 // Orders is what an agent is to do.
 type Orders struct {
-	Run   []TaskSpec
+	Run   []TaskSpec // all that is to run; what the report listed comes as its task alone
 	Stop  []purser.TaskID
 	Drain bool // stop all at a checkpoint, report, exit
 }
