@@ -129,7 +129,7 @@ func (db *DB) Charges(ctx context.Context, f ChargeFilter) ([]purser.Charge, err
 	}, `select lease, coalesce(job, ''), coalesce(task, ''), project, offer_id, start_at, end_at, unit_price, list_cost, billed_cost, effective_cost,
 			rehearsal, price_source, price_observed_at
 		from charges where ($1 = '' or project = $1) and ($2 = '' or job = $2) and ($3 = '' or lease = $3)
-			and start_at >= coalesce($4, '-infinity') and start_at < coalesce($5, 'infinity')
+			and start_at >= coalesce($4::timestamptz, '-infinity') and start_at < coalesce($5::timestamptz, 'infinity')
 		order by start_at, charge_key limit $6`, f.Project, string(f.Job), string(f.Lease), nullTime(f.From), nullTime(f.To), limit(f.Limit))
 	return out, fail("postgres.Charges", err)
 }
@@ -141,7 +141,7 @@ func (db *DB) Spend(ctx context.Context, from, to time.Time) ([]SpendRow, error)
 		return s, row.Scan(&s.Project, &s.Job, &s.JobName, &s.Rehearsal, &s.Billed, &s.List, &s.Effective)
 	}, `select c.project, coalesce(c.job, ''), coalesce(j.name, ''), c.rehearsal, sum(c.billed_cost)::bigint, sum(c.list_cost)::bigint, sum(c.effective_cost)::bigint
 		from charges c left join jobs j on j.id = c.job
-		where c.start_at >= coalesce($1, '-infinity') and c.start_at < coalesce($2, 'infinity')
+		where c.start_at >= coalesce($1::timestamptz, '-infinity') and c.start_at < coalesce($2::timestamptz, 'infinity')
 		group by c.project, c.job, j.name, c.rehearsal order by 5 desc, 1, 2, 4`, nullTime(from), nullTime(to))
 	return out, fail("postgres.Spend", err)
 }
