@@ -109,6 +109,7 @@ func (l Lease) Apply(t Transition) (Lease, error) {
 		mark(&l.DrainingAt)
 	case LeaseReleased, LeaseFailed, LeaseWithdrawn:
 		mark(&l.EndedAt)
+	case LeasePlanned: // CreatedAt is set with the lease
 	}
 	l.State = t.To
 	l.Fence++

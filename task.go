@@ -90,6 +90,7 @@ func StateOf(job Job, newest []Task, cancelled bool) JobState {
 		case TaskLost:
 			started++
 			live++ // its successor is about to be queued
+		case TaskCancelled: // neither alive nor a result
 		}
 	}
 	switch {

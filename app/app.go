@@ -13,9 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/riverqueue/river"
-
-	"github.com/jackc/pgx/v5"
 
 	"purser"
 	"purser/fleet"
@@ -62,7 +59,6 @@ type App struct {
 	fleet      *fleet.Fleet
 	collectors []pricing.Collector
 	server     *server.Server
-	river      *river.Client[pgx.Tx]
 	registry   *prometheus.Registry
 	metrics    *appMetrics
 	changes    *changes

@@ -46,11 +46,11 @@ func (a *App) plan(ctx context.Context) error {
 	}
 	admission := fleet.Admit(a.admitInput(plan, snap))
 	report, err := a.db.AdmitPlan(ctx, actorPlan, plan, admission)
-	if purser.KindOf(err) == purser.KindStale && err != nil {
+	switch {
+	case err != nil && purser.KindOf(err) == purser.KindStale:
 		a.log.Info("a newer plan was admitted first")
-		return nil
-	}
-	if err != nil {
+		return nil //nolint:nilerr // another server was faster; the next sweep looks again
+	case err != nil:
 		return err
 	}
 	a.last = lastPlan{key: key, at: a.now()}

@@ -75,9 +75,8 @@ func startOf(after int64, lastID string) int64 {
 // stream sends events until the caller goes or the server stops. An error ends the
 // stream; the caller reconnects from the last event that it saw.
 func (s *Server) stream(ctx context.Context, after int64, send sse.Sender) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx) // ends the watch with the stream
 	defer cancel()
-	defer context.AfterFunc(s.base, cancel)()
 	changed := s.parts.Events.Changed(ctx)
 	if after < 0 {
 		last, err := s.parts.Events.Last(ctx)
@@ -107,6 +106,8 @@ func (s *Server) stream(ctx context.Context, after int64, send sse.Sender) {
 		}
 		select {
 		case <-ctx.Done():
+			return
+		case <-s.done:
 			return
 		case _, ok := <-changed:
 			if !ok {

@@ -107,9 +107,11 @@ func (plans) List(context.Context, int) ([]api.Plan, error) { return nil, nil }
 func (plans) Get(context.Context, purser.PlanID) (api.Plan, error) {
 	return api.PlanOf(purser.Plan{Status: purser.PlanOptimal}, func(purser.JobID) string { return "" }), nil
 }
+
 func (plans) WhatIf(context.Context, []purser.Job) (api.Plan, error) {
 	panic("the optimizer fell over")
 }
+
 func (plans) Rebalance(context.Context, string, bool) (api.Rebalanced, error) {
 	return api.Rebalanced{}, nil
 }
@@ -119,6 +121,7 @@ type prices struct{ *fake }
 func (prices) Offers(context.Context, server.OfferQuery) ([]purser.Offer, error) {
 	return []purser.Offer{{Provider: "aws", Region: "us-east-1", InstanceType: "p5.48xlarge", Option: purser.Spot, UnitPrice: 10_239_700_000, Shape: purser.Shape{Accelerator: "H100", Devices: 8000}}}, nil
 }
+
 func (prices) History(context.Context, purser.OfferID, time.Time, time.Time) ([]purser.PricePoint, error) {
 	return nil, nil
 }
@@ -126,6 +129,7 @@ func (prices) Sources(context.Context) ([]api.Source, error) { return nil, nil }
 func (prices) Quarantine(context.Context, string, int) ([]purser.Quarantined, error) {
 	return nil, nil
 }
+
 func (p prices) Import(_ context.Context, _ string, f server.PriceFile) (api.PriceReport, error) {
 	p.imported = f.Content
 	return api.PriceReport{Source: f.Name, Seen: len(f.Content)}, nil

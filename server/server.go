@@ -56,8 +56,8 @@ type Server struct {
 	echo   *echo.Echo
 	api    huma.API
 	http   *http.Server
-	stop   context.CancelFunc // ends the streams
-	base   context.Context
+	done   chan struct{} // closed when the streams are to end
+	once   sync.Once
 }
 
 // humaErrors sets huma's one hook for errors; it is a variable of that package.
@@ -69,8 +69,7 @@ func New(config Config, parts Parts) *Server {
 	if config.Registry == nil {
 		config.Registry = prometheus.NewRegistry()
 	}
-	s := &Server{config: config, parts: parts, log: config.Logger, echo: echo.New()}
-	s.base, s.stop = context.WithCancel(context.Background())
+	s := &Server{config: config, parts: parts, log: config.Logger, echo: echo.New(), done: make(chan struct{})}
 	s.echo.HideBanner, s.echo.HidePort = true, true
 	s.echo.HTTPErrorHandler = s.echoError
 	s.middleware()
@@ -89,8 +88,7 @@ func New(config Config, parts Parts) *Server {
 	s.serveWeb()
 	s.http = &http.Server{
 		Handler: s.echo, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
-		BaseContext: func(net.Listener) context.Context { return s.base },
-		ErrorLog:    slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug),
 	}
 	return s
 }
@@ -120,7 +118,7 @@ func (s *Server) Serve(l net.Listener) error {
 
 // Shutdown ends the streams, lets the calls under way finish, and closes.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.stop()
+	s.once.Do(func() { close(s.done) })
 	return purser.Wrap(purser.KindUnavailable, "server.Shutdown", s.http.Shutdown(ctx))
 }
 

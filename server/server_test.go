@@ -48,7 +48,14 @@ func start(t *testing.T) harness {
 	return harness{f, ts.URL, &log}
 }
 
-func (h harness) call(t *testing.T, method, path, token, body string, header ...string) (*http.Response, string) {
+// answer is what of a response the tests look at.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
+func (h harness) call(t *testing.T, method, path, token, body string, header ...string) (answer, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, h.url+path, strings.NewReader(body))
 	if err != nil {
@@ -72,7 +79,7 @@ func (h harness) call(t *testing.T, method, path, token, body string, header ...
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(b)
+	return answer{resp.StatusCode, resp.Header, resp.Cookies()}, string(b)
 }
 
 // Every operation says who may call it, and the server holds it to that.
@@ -218,7 +225,7 @@ func TestSignInOnceAndFromTheSameSiteOnly(t *testing.T) {
 		t.Errorf("another site signed in: %d", resp.StatusCode)
 	}
 	resp, body = h.call(t, "POST", "/v1/session", "", `{"code":"code-viewer"}`)
-	cookies := resp.Cookies()
+	cookies := resp.cookies
 	if resp.StatusCode != 204 || len(cookies) != 1 || !cookies[0].HttpOnly || cookies[0].SameSite != http.SameSiteStrictMode {
 		t.Fatalf("sign-in: %d %s %v", resp.StatusCode, body, cookies)
 	}

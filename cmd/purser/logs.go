@@ -50,7 +50,7 @@ func newLogs() *cobra.Command {
 				return nil
 			}
 			if err := sleep(c.Context(), pollEvery/2); err != nil {
-				return nil
+				return err
 			}
 		}
 	}

@@ -31,7 +31,7 @@ var binary struct {
 func program(t *testing.T) string {
 	t.Helper()
 	binary.once.Do(func() {
-		dir, err := os.MkdirTemp("", "purser-e2e-")
+		dir, err := os.MkdirTemp("", "purser-e2e-") //nolint:usetesting // it outlives the test that made it
 		if err != nil {
 			binary.err = err
 			return
@@ -89,7 +89,7 @@ func (l *lockedBuffer) String() string {
 // newWorld chooses a data folder and a port that stay the same over restarts.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "purser-world-")
+	dir, err := os.MkdirTemp("", "purser-world-") //nolint:usetesting // t.TempDir is closed to the database's user
 	if err != nil {
 		t.Fatal(err)
 	}
