@@ -180,15 +180,20 @@ func (f *Fleet) drain(ctx context.Context, p providers.Provider, l purser.Lease)
 			return f.Timing.Poll, nil
 		}
 	}
+	in, err := f.describe(ctx, p, l.ID)
+	unknown := err != nil && purser.KindOf(err) == purser.KindNotFound
+	switch {
+	case err == nil && in.State == providers.Gone:
+		return done, f.release(ctx, l.ID)
+	case err == nil && in.State == providers.Stopping:
+		return f.Timing.Poll, nil
+	}
+	// A provider that knows of no machine is told all the same: one may be on its way.
 	if err := f.terminate(ctx, p, l.ID); err != nil {
 		f.Logger.WarnContext(ctx, "machine could not be ended and is tried again", "lease", l.ID, "provider", l.Holder, "cause", err)
 		return min(max(now.Sub(l.DrainingAt)/4, f.Timing.Poll), 15*time.Second), nil
 	}
-	in, err := f.describe(ctx, p, l.ID)
-	switch {
-	case err == nil && in.State == providers.Gone:
-		return done, f.release(ctx, l.ID)
-	case purser.KindOf(err) == purser.KindNotFound && now.Sub(l.LaunchedAt) > f.Timing.Settle:
+	if unknown && now.Sub(l.LaunchedAt) > f.Timing.Settle {
 		return done, f.release(ctx, l.ID)
 	}
 	return f.Timing.Poll, nil

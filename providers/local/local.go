@@ -72,6 +72,10 @@ func New(c Config) (*Provider, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	var err error
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return nil, purser.Wrap(purser.KindInvalid, "local.New", err)
+	}
 	if c.CheckpointRoot == "" {
 		c.CheckpointRoot = filepath.Join(c.Dir, "checkpoints")
 	}

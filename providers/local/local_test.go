@@ -79,7 +79,7 @@ func endAll(p *Provider) {
 		if pid, _ := m.agentOf(dir); pid > 0 {
 			_ = syscall.Kill(-pid, syscall.SIGKILL)
 		}
-		_, _ = killLeftovers(dir, purser.LeaseID(e.Name()))
+		_, _ = killLeftovers(dir)
 	}
 }
 
@@ -165,7 +165,7 @@ func TestLaunchSurvivesEveryCrash(t *testing.T) {
 			in, err := p.Describe(context.Background(), r.Lease.ID)
 			return err == nil && in.State == providers.Running
 		})
-		if pids := processesWith("PURSER_AGENT_DIR=" + filepath.Join(dir, leasesDir, "lease-a")); len(pids) != 1 {
+		if pids := processesWith(agentMark(filepath.Join(dir, leasesDir, "lease-a"))); len(pids) != 1 {
 			t.Fatalf("the lease has %d agents: %v", len(pids), pids)
 		}
 		if b, _ := os.ReadFile(starts); strings.Count(string(b), "\n") != 1 {
@@ -217,7 +217,7 @@ func TestSecondAgentEndsAtOnce(t *testing.T) {
 		}
 	}
 	eventually(t, "one of four agents is left", func() bool {
-		return lockHolder(filepath.Join(dir, "agent.lock")) > 0 && len(processesWith("PURSER_AGENT_DIR="+dir)) == 1
+		return lockHolder(filepath.Join(dir, "agent.lock")) > 0 && len(processesWith(agentMark(dir))) == 1
 	})
 	b, _ := os.ReadFile(filepath.Join(dir, "agent.log"))
 	if n := strings.Count(string(b), "another agent already works for lease lease-a"); n != 3 {
@@ -250,7 +250,8 @@ func TestStubbornAgentIsKilled(t *testing.T) {
 	}
 	now = now.Add(p.StopGrace)
 	eventually(t, "the machine is gone", func() bool { return state(t, p, r.Lease.ID) == providers.Gone })
-	if pids := processesWith("PURSER_LEASE=lease-a"); len(pids) != 0 {
+	dir, _ := p.dir(r.Lease.ID)
+	if pids := processesWith(agentMark(dir)); len(pids) != 0 {
 		t.Errorf("processes are left: %v", pids)
 	}
 }
@@ -273,8 +274,8 @@ func TestBuriesWhatADeadAgentLeft(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "groups", "task-1"), []byte(note), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	stray := startSleeper(t, []string{"PURSER_LEASE=lease-a"})
-	stranger := startSleeper(t, []string{"PURSER_LEASE=lease-b"})
+	stray := startSleeper(t, []string{"A=1", taskMark(dir) + "task-3/progress"})
+	stranger := startSleeper(t, []string{"PURSER_LEASE=lease-a", "X" + taskMark(dir) + "task-3/progress", taskMark(dir + "2")})
 	wrong := fmt.Sprintf("%d %s\n", stranger, "12345") // the number of an old task, given anew
 	if err := os.WriteFile(filepath.Join(dir, "groups", "task-2"), []byte(wrong), 0o600); err != nil {
 		t.Fatal(err)
@@ -284,7 +285,7 @@ func TestBuriesWhatADeadAgentLeft(t *testing.T) {
 	if processStart(noted) != "" {
 		t.Error("a group that the agent noted lives on")
 	}
-	if len(processesWith("PURSER_LEASE=lease-a")) != 0 || (canSee() && processStart(stray) != "") {
+	if canSee() && processStart(stray) != "" {
 		t.Error("a process that left its group lives on")
 	}
 	if processStart(stranger) == "" {

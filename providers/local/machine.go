@@ -89,7 +89,7 @@ func (m machine) agentOf(dir string) (pid int, working bool) {
 		return m.PID, false
 	}
 	if m.State == stateIntent || (m.State == stateEnding && m.PID == 0) {
-		for _, pid := range processesWith("PURSER_AGENT_DIR=" + dir) {
+		for _, pid := range processesWith(agentMark(dir)) {
 			return pid, false
 		}
 	}
@@ -143,7 +143,7 @@ func (p *Provider) bury(dir string, m machine) (providers.Instance, error) {
 		return m.instance(providers.Stopping), err // an agent that was started twice must find this
 	}
 	if m.Token != "" {
-		left, err := killLeftovers(dir, m.Lease)
+		left, err := killLeftovers(dir)
 		if err != nil || left {
 			return m.instance(providers.Stopping), err // looked at again
 		}

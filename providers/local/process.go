@@ -67,9 +67,9 @@ func signalAgent(pid int, sig syscall.Signal) {
 }
 
 // killLeftovers kills what a dead agent's tasks left: the process groups that it
-// noted, and, where the system shows environments, every process that was told the
-// lease. left says that some were still there.
-func killLeftovers(dir string, lease purser.LeaseID) (left bool, err error) {
+// noted, and, where the system shows environments, every process that an agent of
+// this folder gave its contract to. left says that some were still there.
+func killLeftovers(dir string) (left bool, err error) {
 	notes, err := filepath.Glob(filepath.Join(dir, "groups", "*"))
 	if err != nil {
 		return false, err
@@ -97,11 +97,17 @@ func killLeftovers(dir string, lease purser.LeaseID) (left bool, err error) {
 			return left, err
 		}
 	}
-	for _, pid := range processesWith("PURSER_LEASE=" + string(lease)) {
+	for _, pid := range processesWith(taskMark(dir)) {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		left = true
 	}
 	return left, nil
 }
+
+// agentMark is what the environment of a folder's agent holds, and of nothing else.
+func agentMark(dir string) string { return "PURSER_AGENT_DIR=" + dir + "\x00" }
+
+// taskMark is how a variable begins that every process of a folder's tasks has.
+func taskMark(dir string) string { return "PURSER_PROGRESS_FILE=" + dir + "/tasks/" }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -50,7 +50,7 @@ func groupLives(group int) bool {
 }
 
 // processesWith gives the live processes of this user, other than this one, that
-// were started with a variable.
+// were started with a variable that begins so.
 func processesWith(variable string) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -67,11 +67,9 @@ func processesWith(variable string) []int {
 		if err != nil {
 			continue // gone, or another user's
 		}
-		for v := range bytes.SplitSeq(b, []byte{0}) {
-			if bytes.Equal(v, want) && processStart(pid) != "" {
-				out = append(out, pid)
-				break
-			}
+		// Variables end with a zero byte, and so may what is looked for.
+		if (bytes.HasPrefix(b, want) || bytes.Contains(b, append([]byte{0}, want...))) && processStart(pid) != "" {
+			out = append(out, pid)
 		}
 	}
 	return out
