@@ -10,17 +10,22 @@ import (
 	"io/fs"
 )
 
-//go:embed dist
+// all: takes files too whose names begin with _ or ., as a bundler may name them.
+//
+//go:embed all:dist
 var dist embed.FS
 
 // Files gives the page's files; ok is false when the program was built without
 // them (run make build).
-func Files() (files fs.FS, ok bool) {
-	files, err := fs.Sub(dist, "dist")
+func Files() (files fs.FS, ok bool) { return page(dist) }
+
+// page gives what lies below dist, if a page does.
+func page(from fs.FS) (files fs.FS, ok bool) {
+	files, err := fs.Sub(from, "dist")
 	if err != nil {
 		return nil, false
 	}
-	if _, err := fs.Stat(files, "index.html"); err != nil {
+	if info, err := fs.Stat(files, "index.html"); err != nil || info.IsDir() {
 		return nil, false
 	}
 	return files, true

@@ -1,0 +1,66 @@
+// The typed client of Purser's REST API, and its errors.
+
+import createClient from "openapi-fetch";
+import type { components, paths } from "./schema";
+
+type Schemas = components["schemas"];
+export type Charge = Schemas["PurserCharge"];
+export type Health = Schemas["Health"];
+export type Job = Schemas["Job"];
+export type Lease = Schemas["Lease"];
+export type LeaseTask = Schemas["LeaseTask"];
+export type LogLine = Schemas["LogLine"];
+export type Offer = Schemas["Offer"];
+export type Plan = Schemas["Plan"];
+export type Problem = Schemas["Problem"];
+export type PurserEvent = Schemas["PurserEvent"];
+export type Source = Schemas["Source"];
+export type Spend = Schemas["Spend"];
+export type Task = Schemas["PurserTask"];
+
+export const client = createClient<paths>({ baseUrl: "/" });
+
+/** A call that failed. status is 0 when the server did not answer at all. */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly code: string;
+  readonly hint: string;
+
+  constructor(status: number, code: string, message: string, hint = "") {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** Turns what a failed call gave into words for people. */
+export function problemOf(status: number, body: unknown): ApiError {
+  const p: Partial<Problem> = typeof body === "object" && body !== null ? body : {};
+  const message = p.detail || p.title || `the server answered ${status}`;
+  return new ApiError(status, p.code ?? "internal", message, p.hint);
+}
+
+export function unreachable(): ApiError {
+  return new ApiError(0, "unavailable", "the server does not answer", "check that purser serve is running; this page tries again by itself");
+}
+
+interface Answer<T> {
+  data?: T | undefined;
+  error?: unknown;
+  response: Response;
+}
+
+/** Waits for a call and gives its body, or throws an ApiError. */
+export async function unwrap<T>(call: Promise<Answer<T>>): Promise<T> {
+  let answer: Answer<T>;
+  try {
+    answer = await call;
+  } catch (cause) {
+    if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
+    throw unreachable();
+  }
+  if (!answer.response.ok || answer.data === undefined) throw problemOf(answer.response.status, answer.error);
+  return answer.data;
+}

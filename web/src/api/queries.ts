@@ -1,0 +1,170 @@
+// What the page asks the server for. Every query refetches by itself, so that a
+// broken event stream delays news and never loses it.
+
+import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
+import { ApiError, client, unwrap, type Job, type LogLine, type Offer } from "./client";
+import { signedOut } from "./session";
+import { families } from "../lib/market";
+
+const refetchMs = 10_000;
+const slowRefetchMs = 60_000;
+const jobPage = 200;
+const jobPages = 5;
+
+/** Query keys by what they show; the event stream refreshes by these names. */
+export const keys = {
+  health: ["health"],
+  spend: ["spend"],
+  plan: ["plan"],
+  leases: ["leases"],
+  jobs: ["jobs"],
+  tasks: ["tasks"],
+  offers: ["offers"],
+  sources: ["sources"],
+} as const;
+
+export type KeyName = keyof typeof keys;
+
+export function newQueryClient(): QueryClient {
+  return new QueryClient({
+    queryCache: new QueryCache({
+      onError(error) {
+        if (error instanceof ApiError && error.status === 401) signedOut();
+      },
+    }),
+    defaultOptions: {
+      queries: {
+        // A refusal stays one; only silence and 5xx are worth asking again.
+        retry: (count, error) => count < 2 && !(error instanceof ApiError && error.status >= 400 && error.status < 500),
+        retryDelay: (count) => 500 * 2 ** count,
+        refetchInterval: refetchMs,
+        networkMode: "always",
+      },
+      mutations: { networkMode: "always" },
+    },
+  });
+}
+
+export function useHealth() {
+  return useQuery({ queryKey: keys.health, queryFn: ({ signal }) => unwrap(client.GET("/v1/health", { signal })) });
+}
+
+export function useSpend() {
+  return useQuery({ queryKey: keys.spend, queryFn: ({ signal }) => unwrap(client.GET("/v1/spend", { signal })) });
+}
+
+/** The newest plan, or null while there is none. */
+export function useLatestPlan() {
+  return useQuery({
+    queryKey: keys.plan,
+    queryFn: async ({ signal }) => {
+      // Asking for the plan latest would be an error while there is none.
+      const { plans } = await unwrap(client.GET("/v1/plans", { params: { query: { limit: 1 } }, signal }));
+      const id = plans?.[0]?.id;
+      if (!id) return null;
+      return unwrap(client.GET("/v1/plans/{plan}", { params: { path: { plan: id } }, signal }));
+    },
+  });
+}
+
+export function useLiveLeases() {
+  return useQuery({
+    queryKey: keys.leases,
+    queryFn: async ({ signal }) => {
+      const out = await unwrap(client.GET("/v1/leases", { params: { query: { live: true, limit: 1000 } }, signal }));
+      return out.leases ?? [];
+    },
+  });
+}
+
+export interface JobList {
+  jobs: Job[];
+  /** More jobs exist than were read. */
+  more: boolean;
+}
+
+/** The newest jobs, read page by page up to a thousand. */
+export function useJobs() {
+  return useQuery({
+    queryKey: keys.jobs,
+    queryFn: async ({ signal }): Promise<JobList> => {
+      const jobs: Job[] = [];
+      let after: string | undefined;
+      for (let page = 0; page < jobPages; page++) {
+        const query = after === undefined ? { limit: jobPage } : { limit: jobPage, after };
+        const out = await unwrap(client.GET("/v1/jobs", { params: { query }, signal }));
+        jobs.push(...(out.jobs ?? []));
+        after = out.next || undefined;
+        if (after === undefined) break;
+      }
+      return { jobs, more: after !== undefined };
+    },
+  });
+}
+
+export function useTasks(job: string) {
+  return useQuery({
+    queryKey: [...keys.tasks, job],
+    queryFn: async ({ signal }) => {
+      const out = await unwrap(client.GET("/v1/jobs/{job}/tasks", { params: { path: { job } }, signal }));
+      return out.tasks ?? [];
+    },
+  });
+}
+
+const offerPage = 1000;
+
+/**
+ * Offers to show prices from. A short list comes whole. Of a long one, whose first
+ * page would hold the cheapest accelerators alone, the cheapest offer of each well
+ * known family is asked for one by one; whole says which it was.
+ */
+export function useOffers() {
+  return useQuery({
+    queryKey: keys.offers,
+    refetchInterval: slowRefetchMs,
+    queryFn: async ({ signal }): Promise<{ offers: Offer[]; whole: boolean }> => {
+      const first = await unwrap(client.GET("/v1/offers", { params: { query: { limit: offerPage } }, signal }));
+      const offers = first.offers ?? [];
+      if (offers.length < offerPage) return { offers, whole: true };
+      const calls = families.flatMap((accelerator) =>
+        ["spot", "on_demand"].map((option) =>
+          unwrap(client.GET("/v1/offers", { params: { query: { accelerator, option, limit: 1 } }, signal })),
+        ),
+      );
+      const answers = await Promise.all(calls);
+      return { offers: answers.flatMap((a) => a.offers ?? []), whole: false };
+    },
+  });
+}
+
+export function useSources() {
+  return useQuery({
+    queryKey: keys.sources,
+    refetchInterval: slowRefetchMs,
+    queryFn: async ({ signal }) => {
+      const out = await unwrap(client.GET("/v1/sources", { signal }));
+      return out.sources ?? [];
+    },
+  });
+}
+
+/** Ends a job and gives it as it then stands. */
+export function cancelJob(job: string): Promise<Job> {
+  return unwrap(client.POST("/v1/jobs/{job}/cancel", { params: { path: { job } } }));
+}
+
+export interface LogPage {
+  lines: LogLine[];
+  next: string;
+  ended: boolean;
+}
+
+/** Reads a page of a job's log after a cursor; an empty cursor is the beginning. */
+export async function readLogs(job: string, after: string, limit: number, signal: AbortSignal): Promise<LogPage> {
+  const query = after === "" ? { limit } : { limit, after };
+  // The description leaves this path's parameter out; never fits it with and without.
+  const path = { job } as never;
+  const out = await unwrap(client.GET("/v1/jobs/{job}/logs", { params: { path, query }, signal }));
+  return { lines: out.lines ?? [], next: out.next, ended: out.ended };
+}

@@ -1,0 +1,63 @@
+// The one page: what is spent, what runs where, the jobs, and the prices.
+
+import { useQueryClient } from "@tanstack/react-query";
+import { useMemo, useState, useSyncExternalStore } from "react";
+import { useLiveLeases } from "./api/queries";
+import { onSession, sessionState } from "./api/session";
+import { fleets, Hues } from "./lib/machines";
+import { Banners, Header } from "./ui/header";
+import { useLive, useOpenJob } from "./ui/hooks";
+import { JobDrawer } from "./ui/job-drawer";
+import { JobsPanel } from "./ui/jobs";
+import { MoneyStrip } from "./ui/money";
+import { PlanPanel } from "./ui/plan";
+import { PricesPanel } from "./ui/prices";
+import { SignIn } from "./ui/sign-in";
+import { SpendPanel } from "./ui/spend";
+
+export function App() {
+  const { signedIn } = useSyncExternalStore(onSession, sessionState);
+  const queries = useQueryClient();
+  const stream = useLive(signedIn);
+  return (
+    <>
+      <Header stream={stream} signedIn={signedIn} />
+      {signedIn ? <Overview /> : <SignIn onSignedIn={() => void queries.resetQueries()} />}
+    </>
+  );
+}
+
+/** Which job the pointer is on: its blocks and its row are lit together. */
+export interface Pointed {
+  job: string | null;
+  point: (job: string | null) => void;
+}
+
+function Overview() {
+  const [openJob, open] = useOpenJob();
+  const [job, point] = useState<string | null>(null);
+  const [hues] = useState(() => new Hues());
+  const leases = useLiveLeases().data;
+  const drawn = useMemo(() => {
+    const out = fleets(leases ?? []);
+    const jobs = out.flatMap((f) => f.machines.flatMap((m) => [...m.segments, ...m.cpuOnly].map((s) => s.job)));
+    for (const id of [...new Set(jobs)].sort()) hues.of(id);
+    return out;
+  }, [leases, hues]);
+  return (
+    <>
+      <Banners />
+      <main className="page">
+        <h1 className="visually-hidden">Overview</h1>
+        <MoneyStrip />
+        <PlanPanel fleets={drawn} hues={hues} pointed={{ job, point }} onOpen={open} />
+        <div className="columns">
+          <JobsPanel hues={hues} pointed={{ job, point }} onOpen={open} />
+          <SpendPanel />
+        </div>
+        <PricesPanel />
+      </main>
+      {openJob !== null && <JobDrawer key={openJob} job={openJob} onClose={() => open(null)} />}
+    </>
+  );
+}
