@@ -256,6 +256,13 @@ func TestBasisRoundTrip(t *testing.T) {
 	if !reflect.DeepEqual(basis, back) {
 		t.Error("the basis changed on its way")
 	}
+	must(t, b.AddCols(Columns{Cost: []float64{1}, Lower: []float64{-1}, Upper: []float64{inf}, Start: []int32{0}}))
+	must(t, b.AddRows(Rows{Lower: []float64{-inf}, Upper: []float64{7}}))
+	grown, err := b.Basis()
+	must(t, err)
+	if len(grown.Cols) != 451 || len(grown.Rows) != 51 || grown.Cols[450] != AtLower || grown.Rows[50] != Basic {
+		t.Errorf("grown basis: %d columns, %d rows, new ones %d and %d", len(grown.Cols), len(grown.Rows), grown.Cols[450], grown.Rows[50])
+	}
 	must(t, b.ForgetBasis())
 	if cold := run(t, b, Limits{}); cold.SimplexIterations == 0 {
 		t.Error("no iterations without a basis")
