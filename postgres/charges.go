@@ -73,7 +73,7 @@ func onDemandPrice(ctx context.Context, q querier, o purser.Offer) (purser.USDPe
 
 // SaveCharges adds the charges of a lease and records that it is charged through a
 // moment, in one transaction; charges may be empty. stale: somebody has charged a
-// part of that time already; nothing is written. invalid: a charge is of another
+// part of that time already, or the lease has ended before through; nothing is written. invalid: a charge is of another
 // lease, or ends after through.
 func (db *DB) SaveCharges(ctx context.Context, lease purser.LeaseID, charges []purser.Charge, through time.Time) error {
 	const op = "postgres.SaveCharges"
@@ -85,10 +85,13 @@ func (db *DB) SaveCharges(ctx context.Context, lease purser.LeaseID, charges []p
 		}
 	}
 	return db.write(ctx, op, func(ctx context.Context, t *tx) error {
-		var before time.Time
-		err := t.QueryRow(ctx, "select charged_through from leases where id = $1 for no key update", string(lease)).Scan(optional{&before})
+		var before, ended time.Time
+		err := t.QueryRow(ctx, "select charged_through, ended_at from leases where id = $1 for no key update", string(lease)).Scan(optional{&before}, optional{&ended})
 		if err != nil {
 			return orNotFound(op, "lease", lease, err)
+		}
+		if !ended.IsZero() && through.After(ended) {
+			return purser.Errorf(purser.KindStale, op, "lease %s has ended at %s", lease, ended.Format(time.RFC3339))
 		}
 		if through.Before(before) {
 			return purser.Errorf(purser.KindStale, op, "lease %s is charged through %s already", lease, before.Format(time.RFC3339))

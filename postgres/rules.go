@@ -109,7 +109,7 @@ func (w *world) place(t *taskRow, l *leaseRow, p purser.Placement, reason string
 		return err
 	}
 	t.Reason = ""
-	t.Lease, t.Variant, t.Devices, t.MilliCPU, t.MemoryMiB, t.PlacedAt = l.ID, p.Variant, p.Devices, p.MilliCPU, p.MemoryMiB, w.at
+	t.Lease, t.Variant, t.Devices, t.MilliCPU, t.MemoryMiB, t.PlacedAt = l.ID, p.Variant, p.Devices, p.MilliCPU, p.MemoryMiB, latest(w.at, t.QueuedAt)
 	t.joined = !l.RunningAt.IsZero()
 	return nil
 }
@@ -142,7 +142,8 @@ func (t *taskRow) setStop(why stopReason) {
 // transition applies a step to a lease, and to the tasks on it when it drains or ends.
 func (w *world) transition(l *leaseRow, t purser.Transition) error {
 	before := l.Lease
-	t.At = w.at
+	// Clocks of two servers may differ, and what is charged already has been.
+	t.At = latest(w.at, l.CreatedAt, l.LaunchedAt, l.RunningAt, l.DrainingAt, l.ChargedThrough)
 	t.Reason = clean(t.Reason, maxReason)
 	after, err := l.Apply(t)
 	if err != nil {
