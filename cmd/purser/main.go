@@ -97,6 +97,18 @@ func newRoot() *cobra.Command {
 			"Begin with: purser serve, then purser submit -f examples/first-run.yaml",
 		SilenceUsage: true, SilenceErrors: true, Version: version,
 	}
+	root.Args = cobra.ArbitraryArgs
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		near := ""
+		if s := c.SuggestionsFor(args[0]); len(s) > 0 {
+			near = "did you mean " + s[0] + "? "
+		}
+		return usageError{fmt.Errorf("there is no verb %q (%ssee: purser --help)", args[0], near)}
+	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w (see: %s --help)", err, c.CommandPath())}
 	})
