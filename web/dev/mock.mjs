@@ -38,7 +38,8 @@ export class Mock {
   constructor({ scenario }) {
     this.world = new World(scenario);
     this.code = "mock-code";
-    this.used = false;
+    /** Codes that have not been used. */
+    this.codes = new Set([this.code]);
     /** @type {Set<Response>} */
     this.streams = new Set();
     this.server = createServer((req, res) => {
@@ -79,6 +80,11 @@ export class Mock {
     if (url.pathname === "/v1/session") return this.#session(req, res);
     if (!(req.headers.cookie ?? "").includes("purser_session=mock")) return refuse(res, 401, "unauthorized", "this call needs a token");
     if (url.pathname === "/v1/events/stream") return this.#stream(req, res);
+    if (url.pathname === "/v1/logins") {
+      const code = `mock-code-${Math.random().toString(36).slice(2)}`;
+      this.codes.add(code);
+      return send(res, 200, { code, url: `http://${req.headers.host}/#signin=${code}`, valid_until: new Date(Date.now() + 600_000).toISOString() });
+    }
     if (url.pathname.startsWith("/v1/jobs")) return this.#jobs(req, res, url);
     return this.#read(res, url);
   }
@@ -99,8 +105,7 @@ export class Mock {
   async #session(req, res) {
     if (req.method === "DELETE") return res.writeHead(204, { "Set-Cookie": "purser_session=; Path=/; Max-Age=0" }).end();
     const { code } = await body(req);
-    if (code !== this.code || this.used) return refuse(res, 401, "unauthorized", "the link was used already, or is too old", "make a new one with: purser token link");
-    this.used = true;
+    if (!this.codes.delete(code)) return refuse(res, 401, "unauthorized", "the link was used already, or is too old", "make a new one with: purser token link");
     return res.writeHead(204, { "Set-Cookie": "purser_session=mock; Path=/; HttpOnly; SameSite=Strict" }).end();
   }
 

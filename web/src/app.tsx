@@ -46,9 +46,9 @@ function Overview() {
   }, [leases, hues]);
   return (
     <>
-      <Banners />
       <main className="page">
         <h1 className="visually-hidden">Overview</h1>
+        <Banners />
         <MoneyStrip />
         <PlanPanel fleets={drawn} hues={hues} pointed={{ job, point }} onOpen={open} />
         <div className="columns">

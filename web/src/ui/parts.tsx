@@ -95,6 +95,17 @@ export function Empty({ title, children }: { title: string; children?: ReactNode
   );
 }
 
+/** Whether an error is the silence of the server, which one banner tells for all. */
+function silence(error: Error): boolean {
+  return error instanceof ApiError && error.status === 0;
+}
+
+/** The error of a query; nothing when the server is silent and what was read before still stands. */
+export function QueryError({ query, what }: { query: Asked<unknown>; what: string }) {
+  if (query.error === null || (silence(query.error) && query.data !== undefined)) return null;
+  return <ErrorNote error={query.error} what={what} />;
+}
+
 export function ErrorNote({ error, what }: { error: Error; what: string }) {
   const hint = error instanceof ApiError ? error.hint : "";
   return (
@@ -121,7 +132,7 @@ interface Asked<T> {
 export function Loaded<T>({ query, what, children }: { query: Asked<T>; what: string; children: (data: T) => ReactNode }) {
   return (
     <>
-      {query.error && <ErrorNote error={query.error} what={what} />}
+      <QueryError query={query} what={what} />
       {query.data !== undefined ? children(query.data) : query.error ? null : <p className="loading">Loading …</p>}
     </>
   );

@@ -7,7 +7,7 @@ import type { Fleet, Hues, Machine, Segment } from "../lib/machines";
 import { useNow } from "./hooks";
 import { FleetDrawing } from "./machines";
 import { MachineTable } from "./machine-table";
-import { Choices, Empty, ErrorNote, Panel, Rehearsed } from "./parts";
+import { Choices, Empty, Panel, QueryError, Rehearsed } from "./parts";
 
 interface PlanProps {
   fleets: Fleet[];
@@ -48,8 +48,8 @@ export function PlanPanel({ fleets, hues, pointed, onOpen }: PlanProps) {
         )
       }
     >
-      {plan.error && <ErrorNote error={plan.error} what="The plan cannot be read" />}
-      {leases.error && <ErrorNote error={leases.error} what="The machines cannot be read" />}
+      <QueryError query={plan} what="The plan cannot be read" />
+      <QueryError query={leases} what="The machines cannot be read" />
       {plan.data && <PlanWords plan={plan.data} />}
       {leases.data && machines === 0 && <NothingRuns plan={plan.data ?? null} />}
       {view === "table" ? (
