@@ -129,7 +129,7 @@ func TestDeterminism(t *testing.T) {
 				return err.Error()
 			}
 		}
-		for _, lim := range []Limits{{}, {Work: 4000, Seed: 1}} {
+		for _, lim := range []Limits{{}, {Work: 1500, Seed: 1}} {
 			res, err := s.Run(context.Background(), lim)
 			fmt.Fprintf(&out, "%+v %v\n", res, err)
 			if err := s.SetIntegrality(allCols(s), true); err != nil {

@@ -56,14 +56,15 @@ func cachedCode(t *testing.T, dir string) string {
 }
 
 func TestDamagedCacheIsMadeAnew(t *testing.T) {
+	testRuntime(t) // has filled cacheDir
 	dir := t.TempDir()
-	solveOnce(t, newRuntime(t, Config{CacheDir: dir}))
+	must(t, os.CopyFS(dir, os.DirFS(cacheDir)))
 	path := cachedCode(t, dir)
 	whole, err := os.ReadFile(path)
 	must(t, err)
 	damaged := bytes.Clone(whole)
 	damaged[len(damaged)/2] ^= 1
-	for name, data := range map[string][]byte{"bit": damaged, "cut": whole[:len(whole)/3], "empty": nil} {
+	for name, data := range map[string][]byte{"bit": damaged, "cut": whole[:len(whole)/3]} {
 		must(t, os.WriteFile(path, data, 0o600))
 		var log bytes.Buffer
 		solveOnce(t, newRuntime(t, Config{CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))}))
