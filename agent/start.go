@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"path/filepath"
 	"slices"
 
 	"purser"
@@ -75,7 +76,8 @@ func (a *agent) equip(ctx context.Context, r *run) (execution, error) {
 				taken[other.report.Port] = true
 			}
 		}
-		if r.report.Port, err = choosePort(ctx, r.spec.Group.Port, taken); err != nil {
+		ports := filepath.Join(a.CheckpointRoot, ".ports")
+		if r.report.Port, r.port, err = choosePort(ctx, ports, r.spec.Group.Port, taken); err != nil {
 			return execution{}, err
 		}
 	}

@@ -26,6 +26,7 @@ type run struct {
 	grant    grant
 	folders  folders
 	stop     context.CancelFunc // nil until it has been started
+	port     *os.File           // holds the port's reservation among this host's agents; nil without a port
 	stopping string             // why it was told to stop; empty: it was not
 	started  bool
 }
@@ -145,8 +146,9 @@ func listens(g purser.TaskGroup) bool { return g.Port > 0 || g.Kind == purser.In
 
 // choosePort takes the group's port if it is free on this machine and none of ours
 // has it, else one that the system gives. It is free when it is chosen, which is all
-// that can be known.
-func choosePort(ctx context.Context, want int, taken map[int]bool) (int, error) {
+// that can be known; agents that share a host reserve their ports with one another,
+// since several may choose before any of their tasks listens.
+func choosePort(ctx context.Context, folder string, want int, taken map[int]bool) (int, *os.File, error) {
 	candidates := []int{0, 0, 0, 0}
 	if want > 0 && !taken[want] {
 		candidates = append([]int{want}, candidates...)
@@ -161,11 +163,16 @@ func choosePort(ctx context.Context, want int, taken map[int]bool) (int, error) 
 		}
 		addr, ok := l.Addr().(*net.TCPAddr)
 		_ = l.Close()
-		if ok && !taken[addr.Port] {
-			return addr.Port, nil
+		if !ok || taken[addr.Port] {
+			continue
 		}
+		reserved, err := reserve(folder, addr.Port)
+		if err == nil {
+			return addr.Port, reserved, nil
+		}
+		last = err
 	}
-	return 0, purser.Errorf(purser.KindUnavailable, "agent.choosePort", "no port is free on this machine: %w", last)
+	return 0, nil, purser.Errorf(purser.KindUnavailable, "agent.choosePort", "no port is free on this machine: %w", last)
 }
 
 // progress reads what the task says of itself; ok is false when it says nothing that
@@ -190,6 +197,10 @@ func progress(path string) (share float64, ok bool) {
 func (r *run) conclude(e ending, now time.Time) {
 	rep := &r.report
 	rep.EndedAt = now.UTC()
+	if r.port != nil {
+		_ = r.port.Close()
+		r.port = nil
+	}
 	if e.err == nil {
 		code := e.outcome.code
 		rep.ExitCode = &code

@@ -125,6 +125,11 @@ func (c *Client) Plan(ctx context.Context, id string) (out Plan, err error) {
 	return out, c.Get(ctx, "/v1/plans/"+url.PathEscape(id), nil, &out)
 }
 
+// Plans lists plans, newest first, without their leases.
+func (c *Client) Plans(ctx context.Context, limit int) (out Plans, err error) {
+	return out, c.Get(ctx, "/v1/plans", url.Values{"limit": {strconv.Itoa(limit)}}, &out)
+}
+
 // Offers lists offers; query takes provider, region, accelerator, option, source, limit.
 func (c *Client) Offers(ctx context.Context, query url.Values) (out Offers, err error) {
 	return out, c.Get(ctx, "/v1/offers", query, &out)

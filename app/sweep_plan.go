@@ -25,8 +25,14 @@ const resolveEvery = time.Minute
 // lastPlan remembers what the newest plan was made from, so that nothing new costs
 // nothing.
 type lastPlan struct {
-	key uint64
-	at  time.Time
+	key     uint64
+	at      time.Time
+	waiting string // what it could not place, and why
+}
+
+// nothingIn says that an admission changes nothing.
+func nothingIn(a purser.Admission) bool {
+	return len(a.Launch)+len(a.Place)+len(a.Start)+len(a.Moves)+len(a.Withdraw)+len(a.Drain)+len(a.Stop) == 0
 }
 
 // plan places what waits. Everything that runs stays where it is: moving is the
@@ -45,6 +51,14 @@ func (a *App) plan(ctx context.Context) error {
 		return err
 	}
 	admission := fleet.Admit(a.admitInput(plan, snap))
+	waiting := ""
+	if len(plan.Unplaced) > 0 {
+		waiting = fmt.Sprint(plan.Unplaced)
+	}
+	if nothingIn(admission) && waiting == a.last.waiting {
+		a.last.key, a.last.at = key, a.now()
+		return nil // what stands is what the plan would have
+	}
 	report, err := a.db.AdmitPlan(ctx, actorPlan, plan, admission)
 	switch {
 	case err != nil && purser.KindOf(err) == purser.KindStale:
@@ -53,7 +67,7 @@ func (a *App) plan(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	a.last = lastPlan{key: key, at: a.now()}
+	a.last = lastPlan{key: key, at: a.now(), waiting: waiting}
 	a.metrics.gap.Set(plan.Gap)
 	a.metrics.price.Set(plan.UnitPrice.USD())
 	a.log.Info("plan admitted", slog.String("plan", string(plan.ID)), slog.String("status", string(plan.Status)), slog.Float64("gap", plan.Gap),

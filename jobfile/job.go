@@ -86,9 +86,16 @@ func (v value) name(what string) (string, error) {
 	return s, err
 }
 
+// serviceRetries is how often a service that ends by itself is started again unless
+// its file says less: who serves does not want to end.
+const serviceRetries = 1000
+
 // addGroup reads a group's fields; base is its name when it gives none.
 func (j *job) addGroup(r *reader, kind purser.GroupKind, base string, v value, listForm bool) error {
 	g := group{at: v, noun: purser.TaskGroup{Name: base, Kind: kind}}
+	if kind == purser.Inference {
+		g.noun.Retries = serviceRetries
+	}
 	var err error
 	if g.written, err = groupTables[kind][listForm].read(r, v, &g); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -132,12 +133,18 @@ func until(ctx context.Context, what string, ready func(context.Context) (bool, 
 
 func awaitPlan(ctx context.Context, client *api.Client, before purser.PlanID) (plan api.Plan, err error) {
 	err = until(ctx, "the plan", func(ctx context.Context) (bool, error) {
-		p, err := client.Plan(ctx, "latest")
-		if err != nil || p.ID == before {
+		list, err := client.Plans(ctx, 50)
+		if err != nil {
 			return false, err
 		}
-		plan = p
-		return true, nil
+		// Ids sort by time: the first plan after the submission is the one that buys.
+		for _, p := range slices.Backward(list.Plans) {
+			if p.ID > before {
+				plan, err = client.Plan(ctx, string(p.ID))
+				return err == nil, err
+			}
+		}
+		return false, nil
 	})
 	return plan, err
 }
