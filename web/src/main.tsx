@@ -7,6 +7,7 @@ import { App } from "./app";
 import { startTheme } from "./ui/hooks";
 import "./styles/tokens.css";
 import "./styles/base.css";
+import "./styles/tables.css";
 import "./styles/panels.css";
 import "./styles/machines.css";
 import "./styles/drawer.css";

@@ -18,7 +18,10 @@ export type Source = Schemas["Source"];
 export type Spend = Schemas["Spend"];
 export type Task = Schemas["PurserTask"];
 
-export const client = createClient<paths>({ baseUrl: "/" });
+export const client = createClient<paths>({
+  baseUrl: location.origin,
+  fetch: (request) => globalThis.fetch(request), // looked up at each call, so that tests can answer
+});
 
 /** A call that failed. status is 0 when the server did not answer at all. */
 export class ApiError extends Error {

@@ -2,7 +2,7 @@
 // broken event stream delays news and never loses it.
 
 import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
-import { ApiError, client, unwrap, type Job, type LogLine, type Offer } from "./client";
+import { ApiError, client, unwrap, type Job, type LogLine, type Offer, type Plan } from "./client";
 import { signedOut } from "./session";
 import { families } from "../lib/market";
 
@@ -53,18 +53,16 @@ export function useSpend() {
   return useQuery({ queryKey: keys.spend, queryFn: ({ signal }) => unwrap(client.GET("/v1/spend", { signal })) });
 }
 
-/** The newest plan, or null while there is none. */
+/** The newest plan, or null while there is none: then asking for it would be an error. */
+export async function readLatestPlan(signal: AbortSignal): Promise<Plan | null> {
+  const { plans } = await unwrap(client.GET("/v1/plans", { params: { query: { limit: 1 } }, signal }));
+  const id = plans?.[0]?.id;
+  if (!id) return null;
+  return unwrap(client.GET("/v1/plans/{plan}", { params: { path: { plan: id } }, signal }));
+}
+
 export function useLatestPlan() {
-  return useQuery({
-    queryKey: keys.plan,
-    queryFn: async ({ signal }) => {
-      // Asking for the plan latest would be an error while there is none.
-      const { plans } = await unwrap(client.GET("/v1/plans", { params: { query: { limit: 1 } }, signal }));
-      const id = plans?.[0]?.id;
-      if (!id) return null;
-      return unwrap(client.GET("/v1/plans/{plan}", { params: { path: { plan: id } }, signal }));
-    },
-  });
+  return useQuery({ queryKey: keys.plan, queryFn: ({ signal }) => readLatestPlan(signal) });
 }
 
 export function useLiveLeases() {
@@ -84,22 +82,21 @@ export interface JobList {
 }
 
 /** The newest jobs, read page by page up to a thousand. */
+export async function readJobs(signal: AbortSignal): Promise<JobList> {
+  const jobs: Job[] = [];
+  let after: string | undefined;
+  for (let page = 0; page < jobPages; page++) {
+    const query = after === undefined ? { limit: jobPage } : { limit: jobPage, after };
+    const out = await unwrap(client.GET("/v1/jobs", { params: { query }, signal }));
+    jobs.push(...(out.jobs ?? []));
+    after = out.next || undefined;
+    if (after === undefined) break;
+  }
+  return { jobs, more: after !== undefined };
+}
+
 export function useJobs() {
-  return useQuery({
-    queryKey: keys.jobs,
-    queryFn: async ({ signal }): Promise<JobList> => {
-      const jobs: Job[] = [];
-      let after: string | undefined;
-      for (let page = 0; page < jobPages; page++) {
-        const query = after === undefined ? { limit: jobPage } : { limit: jobPage, after };
-        const out = await unwrap(client.GET("/v1/jobs", { params: { query }, signal }));
-        jobs.push(...(out.jobs ?? []));
-        after = out.next || undefined;
-        if (after === undefined) break;
-      }
-      return { jobs, more: after !== undefined };
-    },
-  });
+  return useQuery({ queryKey: keys.jobs, queryFn: ({ signal }) => readJobs(signal) });
 }
 
 export function useTasks(job: string) {
@@ -114,28 +111,29 @@ export function useTasks(job: string) {
 
 const offerPage = 1000;
 
+export interface OfferList {
+  offers: Offer[];
+  whole: boolean;
+}
+
 /**
  * Offers to show prices from. A short list comes whole. Of a long one, whose first
  * page would hold the cheapest accelerators alone, the cheapest offer of each well
  * known family is asked for one by one; whole says which it was.
  */
+export async function readOffers(signal: AbortSignal): Promise<OfferList> {
+  const first = await unwrap(client.GET("/v1/offers", { params: { query: { limit: offerPage } }, signal }));
+  const offers = first.offers ?? [];
+  if (offers.length < offerPage) return { offers, whole: true };
+  const calls = families.flatMap((accelerator) =>
+    ["spot", "on_demand"].map((option) => unwrap(client.GET("/v1/offers", { params: { query: { accelerator, option, limit: 1 } }, signal }))),
+  );
+  const answers = await Promise.all(calls);
+  return { offers: answers.flatMap((a) => a.offers ?? []), whole: false };
+}
+
 export function useOffers() {
-  return useQuery({
-    queryKey: keys.offers,
-    refetchInterval: slowRefetchMs,
-    queryFn: async ({ signal }): Promise<{ offers: Offer[]; whole: boolean }> => {
-      const first = await unwrap(client.GET("/v1/offers", { params: { query: { limit: offerPage } }, signal }));
-      const offers = first.offers ?? [];
-      if (offers.length < offerPage) return { offers, whole: true };
-      const calls = families.flatMap((accelerator) =>
-        ["spot", "on_demand"].map((option) =>
-          unwrap(client.GET("/v1/offers", { params: { query: { accelerator, option, limit: 1 } }, signal })),
-        ),
-      );
-      const answers = await Promise.all(calls);
-      return { offers: answers.flatMap((a) => a.offers ?? []), whole: false };
-    },
-  });
+  return useQuery({ queryKey: keys.offers, refetchInterval: slowRefetchMs, queryFn: ({ signal }) => readOffers(signal) });
 }
 
 export function useSources() {

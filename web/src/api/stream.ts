@@ -122,18 +122,18 @@ function isEvent(value: unknown): value is PurserEvent {
   );
 }
 
-const affected: Record<string, KeyName[]> = {
-  job: ["jobs", "tasks", "spend"],
-  task: ["jobs", "tasks", "leases"],
-  lease: ["leases", "spend", "plan"],
-  move: ["leases", "tasks"],
-  plan: ["plan", "leases", "jobs"],
-  price: ["offers", "sources"],
-};
+const affected = new Map<string, KeyName[]>([
+  ["job", ["jobs", "tasks", "spend"]],
+  ["task", ["jobs", "tasks", "leases"]],
+  ["lease", ["leases", "spend", "plan"]],
+  ["move", ["leases", "tasks"]],
+  ["plan", ["plan", "leases", "jobs"]],
+  ["price", ["offers", "sources"]],
+]);
 
 /** The queries that an event may have made old. */
 export function affectedBy(event: PurserEvent): KeyName[] {
-  return affected[event.subject] ?? [];
+  return affected.get(event.subject) ?? [];
 }
 
 /**

@@ -95,19 +95,19 @@ export function clock(iso: string | undefined): string {
   return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(t);
 }
 
-const optionWords: Record<string, string> = {
-  on_demand: "on demand",
-  spot: "spot",
-  reserved: "reserved",
-  capacity_block: "capacity block",
-  flex_start: "flex start",
-  private: "private",
-  serverless: "serverless",
-};
+const optionWords = new Map<string, string>([
+  ["on_demand", "on demand"],
+  ["spot", "spot"],
+  ["reserved", "reserved"],
+  ["capacity_block", "capacity block"],
+  ["flex_start", "flex start"],
+  ["private", "private"],
+  ["serverless", "serverless"],
+]);
 
 /** The set of purchase options is open: an unknown one is shown as it is. */
 export function optionName(option: string): string {
-  return optionWords[option] ?? option.replaceAll("_", " ");
+  return optionWords.get(option) ?? option.replaceAll("_", " ");
 }
 
 /** Cuts a text to what fits into a width, by a measure of its own; "" when less than three letters do. */

@@ -49,24 +49,24 @@ export function Scroll({ label, children }: { label: string; children: ReactNode
   );
 }
 
-const stateTone: Record<string, string> = {
-  running: "good",
-  succeeded: "good-quiet",
-  launching: "busy",
-  placed: "busy",
-  planned: "quiet",
-  queued: "quiet",
-  draining: "warn",
-  lost: "warn",
-  failed: "bad",
-  cancelled: "quiet",
-  released: "quiet",
-  withdrawn: "quiet",
-};
+const stateTone = new Map<string, string>([
+  ["running", "good"],
+  ["succeeded", "good-quiet"],
+  ["launching", "busy"],
+  ["placed", "busy"],
+  ["planned", "quiet"],
+  ["queued", "quiet"],
+  ["draining", "warn"],
+  ["lost", "warn"],
+  ["failed", "bad"],
+  ["cancelled", "quiet"],
+  ["released", "quiet"],
+  ["withdrawn", "quiet"],
+]);
 
 export function State({ state }: { state: string }) {
   return (
-    <span className={`state state-${stateTone[state] ?? "quiet"}`}>
+    <span className={`state state-${stateTone.get(state) ?? "quiet"}`}>
       <span className="dot" aria-hidden="true" />
       {state}
     </span>

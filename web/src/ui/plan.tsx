@@ -153,21 +153,21 @@ function Compare({ plan }: { plan: Plan }) {
   );
 }
 
-const reasonWords: Record<string, string> = {
-  accelerator: "have another accelerator",
-  devices: "have too few devices",
-  device_memory: "have too little device memory",
-  cpu: "have too few vCPUs",
-  memory: "have too little memory",
-  provider: "are of another provider",
-  region: "are in another region",
-  residency: "are in another country",
-  purchase_option: "are sold under another option",
-  price_ceiling: "cost more than the ceiling",
-  deadline: "would finish too late",
-  limit: "cannot be had",
-  quota: "exceed a quota",
-};
+const reasonWords = new Map<string, string>([
+  ["accelerator", "have another accelerator"],
+  ["devices", "have too few devices"],
+  ["device_memory", "have too little device memory"],
+  ["cpu", "have too few vCPUs"],
+  ["memory", "have too little memory"],
+  ["provider", "are of another provider"],
+  ["region", "are in another region"],
+  ["residency", "are in another country"],
+  ["purchase_option", "are sold under another option"],
+  ["price_ceiling", "cost more than the ceiling"],
+  ["deadline", "would finish too late"],
+  ["limit", "cannot be had"],
+  ["quota", "exceed a quota"],
+]);
 
 function Refused({ plan, job, group }: { plan: Plan; job: string; group: string }) {
   const refusal = (plan.refusals ?? []).find((r) => r.job === job && r.group === group);
@@ -176,7 +176,7 @@ function Refused({ plan, job, group }: { plan: Plan; job: string; group: string 
   return (
     <p className="note-hint">
       {count(refusal.allowed, "offer")} of {quantity(refusal.offers)} could serve it
-      {reasons.length > 0 && `; ${reasons.map(([reason, n]) => `${quantity(n)} ${reasonWords[reason] ?? reason}`).join(", ")}`}.
+      {reasons.length > 0 && `; ${reasons.map(([reason, n]) => `${quantity(n)} ${reasonWords.get(reason) ?? reason}`).join(", ")}`}.
     </p>
   );
 }
