@@ -93,6 +93,25 @@ func TestAdmitKeepsToTheRoom(t *testing.T) {
 	}
 }
 
+// What one admission starts and drains at once is asked to stop.
+func TestAdmitStartsWhereItDrains(t *testing.T) {
+	s := newScene(t)
+	lease, _, _ := s.running()
+	job := s.submit(service("web"))
+	p := put(purser.Task{Job: job, Group: "serve"}, lease)
+	p.Task = ""
+	if r := s.admit(purser.Admission{Start: []purser.TaskPlacement{p}, Drain: []purser.LeaseID{lease}}); r.Started != 1 || r.Drained != 1 {
+		t.Fatalf("%+v", r)
+	}
+	if task := s.tasks(job)[0]; task.State != purser.TaskPlaced || !task.Stop {
+		t.Errorf("%+v", task)
+	}
+	s.report(lease)
+	if task := s.tasks(job)[0]; task.State != purser.TaskQueued || task.Stop {
+		t.Errorf("%+v", task)
+	}
+}
+
 func TestAdmitGangsWhole(t *testing.T) {
 	s := newScene(t)
 	job := s.submit(training("g", 3, func(g *purser.TaskGroup) { g.Gang = true }))

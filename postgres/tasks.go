@@ -113,17 +113,19 @@ func liveTasks(ctx context.Context, q querier) ([]purser.Task, error) {
 	return collect(ctx, q, scanTask, "select "+taskColumns+" from "+taskTable+" where t.state in "+liveStates+" order by t.id")
 }
 
-// insertTasks adds new tasks by COPY.
+// insertTasks adds new tasks by COPY. They may have gone on in the same transaction,
+// so whole rows are written here too.
 func insertTasks(ctx context.Context, t *tx, tasks []*taskRow) error {
 	columns := []string{
-		"id", "job", "group_name", "replica", "attempt", "failures", "state", "lease", "variant", "milli_devices", "milli_cpu", "memory_mib",
-		"checkpoint", "progress", "reason", "queued_at", "placed_at",
+		"id", "job", "group_name", "replica", "attempt", "failures", "state", "newest", "lease", "variant", "milli_devices", "milli_cpu", "memory_mib",
+		"checkpoint", "progress", "port", "exit_code", "reason", "stop_for", "missing_since", "queued_at", "placed_at", "started_at", "ended_at",
 	}
 	_, err := t.CopyFrom(ctx, pgx.Identifier{"tasks"}, columns, pgx.CopyFromSlice(len(tasks), func(i int) ([]any, error) {
 		r := tasks[i]
 		return []any{
-			string(r.ID), string(r.Job), r.Group, r.Replica, r.Attempt, r.Failures, string(r.State), nullText(r.Lease), r.Variant, int64(r.Devices),
-			r.MilliCPU, r.MemoryMiB, r.Checkpoint, r.Progress, r.Reason, utc(r.QueuedAt), nullTime(r.PlacedAt),
+			string(r.ID), string(r.Job), r.Group, r.Replica, r.Attempt, r.Failures, string(r.State), r.newest, nullText(r.Lease), r.Variant, int64(r.Devices),
+			r.MilliCPU, r.MemoryMiB, r.Checkpoint, r.Progress, r.port, r.ExitCode, r.Reason, string(r.stopFor), nullTime(r.missingSince), utc(r.QueuedAt),
+			nullTime(r.PlacedAt), nullTime(r.StartedAt), nullTime(r.EndedAt),
 		}, nil
 	}))
 	return err
