@@ -2,10 +2,10 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError, client, unwrap } from "../src/api/client";
-import { readJobs, readLatestPlan, readLogs, readOffers } from "../src/api/queries";
+import { readHealth, readJobs, readLatestPlan, readLogs, readOffers } from "../src/api/queries";
 import { codeOf, sessionState, signedOut, signIn, signInByLink, signOut } from "../src/api/session";
 import { families } from "../src/lib/market";
-import { job, offer, plan } from "./samples";
+import { health, job, offer, plan } from "./samples";
 
 type Answer = (url: URL, request: Request) => Response | Promise<Response>;
 
@@ -45,6 +45,19 @@ describe("a call that fails", () => {
   it("stays an abort when it was aborted", async () => {
     answer(() => Promise.reject(new DOMException("stop", "AbortError")));
     await expect(unwrap(client.GET("/v1/spend"))).rejects.toMatchObject({ name: "AbortError" });
+  });
+});
+
+describe("health", () => {
+  it("is read from a server that is down too", async () => {
+    const down = health({ status: "down", parts: { database: "does not answer" } });
+    answer(() => json(down, 503));
+    expect(await readHealth(signal)).toEqual(down);
+  });
+
+  it("is an error where something else answers 503", async () => {
+    answer(() => new Response("no upstream", { status: 503 }));
+    await expect(readHealth(signal)).rejects.toMatchObject({ status: 503 });
   });
 });
 

@@ -2,7 +2,7 @@
 // broken event stream delays news and never loses it.
 
 import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
-import { ApiError, client, unwrap, type Job, type LogLine, type Offer, type Plan } from "./client";
+import { ApiError, client, unwrap, type Health, type Job, type LogLine, type Offer, type Plan } from "./client";
 import { signedOut } from "./session";
 import { families } from "../lib/market";
 
@@ -45,8 +45,21 @@ export function newQueryClient(): QueryClient {
   });
 }
 
+function isHealth(body: unknown): body is Health {
+  return typeof body === "object" && body !== null && "parts" in body && "rehearsal" in body;
+}
+
+/** How the server fares. One that is down says so with a 503 whose body is the same. */
+export async function readHealth(signal: AbortSignal): Promise<Health> {
+  const call = client.GET("/v1/health", { signal }).then((answer) => {
+    const body: unknown = answer.error;
+    return answer.response.status === 503 && isHealth(body) ? { data: body, response: new Response() } : answer;
+  });
+  return unwrap(call);
+}
+
 export function useHealth() {
-  return useQuery({ queryKey: keys.health, queryFn: ({ signal }) => unwrap(client.GET("/v1/health", { signal })) });
+  return useQuery({ queryKey: keys.health, queryFn: ({ signal }) => readHealth(signal) });
 }
 
 export function useSpend() {

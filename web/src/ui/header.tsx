@@ -1,3 +1,4 @@
+import { ApiError } from "../api/client";
 import { useHealth } from "../api/queries";
 import { signOut } from "../api/session";
 import type { StreamState } from "../api/stream";
@@ -90,7 +91,7 @@ export function Banners() {
       )}
       {health.error && (
         <p className="banner banner-bad" role="alert">
-          <strong>The server does not answer.</strong> What is shown is what was last read; this page tries again by itself.
+          <strong>{health.error instanceof ApiError && health.error.status > 0 ? "The server is in trouble." : "The server does not answer."}</strong> What is shown is what was last read; this page tries again by itself.
         </p>
       )}
       {amiss.length > 0 && (

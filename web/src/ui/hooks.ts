@@ -40,14 +40,24 @@ export function useMedia(query: string): boolean {
   return useSyncExternalStore(follow, () => matchMedia(query).matches);
 }
 
+function onVisibility(tell: () => void): () => void {
+  document.addEventListener("visibilitychange", tell);
+  return () => document.removeEventListener("visibilitychange", tell);
+}
+
 const refreshMs = 500;
 
-/** Follows the server's events while signed in, and refreshes what they made old. */
+/**
+ * Follows the server's events while signed in, and refreshes what they made old. A
+ * hidden page lets go of its stream: browsers allow six connections to a host, and
+ * six forgotten tabs would take them all. What it missed is read when it is seen again.
+ */
 export function useLive(signedIn: boolean): StreamState {
   const queries = useQueryClient();
   const [state, setState] = useState<StreamState>("connecting");
+  const seen = useSyncExternalStore(onVisibility, () => document.visibilityState !== "hidden");
   useEffect(() => {
-    if (!signedIn) return;
+    if (!signedIn || !seen) return;
     const batch = new Batch<KeyName>(refreshMs, (names) => {
       for (const name of names) void queries.invalidateQueries({ queryKey: keys[name] });
     });
@@ -63,7 +73,7 @@ export function useLive(signedIn: boolean): StreamState {
       batch.stop();
       setState("connecting");
     };
-  }, [signedIn, queries]);
+  }, [signedIn, seen, queries]);
   return state;
 }
 
