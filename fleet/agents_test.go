@@ -29,7 +29,7 @@ func (w *world) agentsAct() {
 		}
 		if a == nil {
 			a = &agentProcess{
-				machine: m.ID, lease: m.Lease, mute: w.maybe(15), begun: w.at, heard: w.at, running: map[purser.TaskID]time.Duration{},
+				machine: m.ID, lease: m.Lease, mute: w.maybe(4), begun: w.at, heard: w.at, running: map[purser.TaskID]time.Duration{},
 				replicas: map[purser.TaskID]int{}, stopping: map[purser.TaskID]time.Duration{}, reportEnd: map[purser.TaskID]purser.TaskState{},
 			}
 			w.agents[m.ID] = a
@@ -41,7 +41,10 @@ func (w *world) agentsAct() {
 			a.drain(w) // the machine was told to end, or its notice came
 		}
 		a.work(w)
-		if server && !a.report(w) {
+		if w.maybe(50) {
+			a.cutOff = w.at.Add(time.Duration(w.rand.IntN(200)) * time.Second)
+		}
+		if server && !a.cutOff.After(w.at) && !a.report(w) {
 			w.exit(a)
 			continue
 		}

@@ -27,11 +27,14 @@ type world struct {
 	running  *serverProcess // whose call is being made
 	depth    int
 	calm     bool // no faults any more
+	tidy     bool // plans give up machines without work, so that Reconcile need not
 	agents   map[string]*agentProcess
 	need     map[int]time.Duration // of each replica
 	finished map[int]int
 	outlived map[string]int // seconds that a machine was without a live lease while it could be ended
-	alarms   int
+	orphans  int
+	failed   int
+	nudged   int
 	crashes  int
 	faults   []string
 }
@@ -49,6 +52,7 @@ type agentProcess struct {
 	lease     purser.LeaseID
 	mute      bool // it never starts
 	joined    bool
+	cutOff    time.Time // until then no server hears it
 	heard     time.Time
 	begun     time.Time
 	running   map[purser.TaskID]time.Duration // left
@@ -77,6 +81,7 @@ func newWorld(seed uint64) *world {
 		w.config.Capacity = map[string]int{"big": 2 + w.rand.IntN(3)}
 	}
 	w.cloud = fake.New(w.config)
+	w.tidy = w.rand.IntN(2) == 0
 	for range 1 + w.rand.IntN(2) {
 		w.servers = append(w.servers, &serverProcess{fleet: w.newFleet()})
 	}
@@ -127,9 +132,9 @@ func (w *world) cloudHook(_ context.Context, call string, _ purser.LeaseID, done
 		return nil
 	}
 	switch {
-	case w.maybe(15):
+	case w.maybe(15) || call == fake.Launch && done && w.maybe(4):
 		return purser.Errorf([]purser.Kind{purser.KindUnavailable, purser.KindThrottled, purser.KindInternal}[w.rand.IntN(3)], "cloud", "trouble")
-	case call == fake.Launch && !done && w.maybe(30):
+	case call == fake.Launch && !done && w.maybe(5):
 		return purser.Errorf([]purser.Kind{purser.KindNoCapacity, purser.KindQuota, purser.KindForbidden}[w.rand.IntN(3)], "cloud", "none")
 	case call == fake.List:
 		w.running.dying = w.running.dying || w.maybe(200)
@@ -170,7 +175,7 @@ func (w *world) as(s *serverProcess, do func()) {
 				panic(r)
 			}
 			w.crashes++
-			s.dying = false
+			s.dying = caller == s // its other call dies with it
 			s.downTil = w.at.Add(time.Duration(1+w.rand.IntN(90)) * time.Second)
 			s.fleet = w.newFleet()
 		}
@@ -195,13 +200,10 @@ func (w *world) up(not *serverProcess) *serverProcess {
 func (w *world) reconcile(not *serverProcess) {
 	if s := w.up(not); s != nil {
 		w.as(s, func() {
-			r, err := s.fleet.Reconcile(context.Background())
-			if debug {
-				println(w.at.Format(time.TimeOnly), fmt.Sprintf("%+v %v", r, err))
-			}
-			if len(r.Alarms) > 0 {
-				w.alarms++
-			}
+			r, _ := s.fleet.Reconcile(context.Background())
+			w.orphans += r.Orphans
+			w.failed += r.Failed
+			w.nudged += r.Nudged
 		})
 	}
 }
@@ -232,7 +234,7 @@ func (w *world) takeStep(not *serverProcess) {
 			w.store.steps = append(w.store.steps, x)
 		}
 	})
-	if !finished {
+	if !finished && !w.maybe(4) { // some jobs are lost for good
 		x.due = w.at.Add(20 * time.Second)
 		w.store.steps = append(w.store.steps, x)
 	}
@@ -245,6 +247,11 @@ func (w *world) pass(d time.Duration) {
 		w.trouble()
 		w.agentsAct()
 		w.check()
+		if w.at.Unix()%10 == 0 {
+			w.depth++
+			w.reconcile(nil) // beside whatever call is being made
+			w.depth--
+		}
 	}
 }
 
