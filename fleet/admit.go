@@ -170,9 +170,12 @@ func placementOf(t purser.Task) purser.Placement {
 func (a *admission) train(key groupKey, gang bool) {
 	var tasks []purser.Task
 	var spots []spot
+	seen := map[int]bool{}
 	for _, s := range a.spots[key] {
 		t, ok := a.byKey[replicaKey{key, s.placement.Replica}]
-		if ok && !t.Stop && a.goes(t, s) { // else it ended since, is about to, or stays
+		again := seen[s.placement.Replica] // no plan that was checked has a replica twice
+		seen[s.placement.Replica] = true
+		if ok && !again && !t.Stop && a.goes(t, s) { // else it ended since, is about to, or stays
 			tasks, spots = append(tasks, t), append(spots, s)
 		}
 	}
