@@ -44,7 +44,10 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	joined, err := a.join(ctx)
-	if err != nil || ctx.Err() != nil {
+	if ctx.Err() != nil {
+		return nil // ended before there was anything to do
+	}
+	if err != nil {
 		return err
 	}
 	c.Logger.InfoContext(ctx, "agent joined", "lease", c.Lease, "instance_type", joined.Lease.Offer.InstanceType)
@@ -144,7 +147,7 @@ func (a *agent) join(ctx context.Context) (api.AgentJoined, error) {
 			a.welcome(joined)
 			return joined, nil
 		case ctx.Err() != nil:
-			return joined, nil
+			return joined, ctx.Err()
 		case refuses(err):
 			return joined, fmt.Errorf("the server refuses the agent of lease %s: %w", a.Lease, err)
 		case a.Now().Sub(begun) > giveUp:
@@ -152,7 +155,7 @@ func (a *agent) join(ctx context.Context) (api.AgentJoined, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return joined, nil
+			return joined, ctx.Err()
 		case <-time.After(min(200*time.Millisecond<<min(try, 4), 2*time.Second)):
 		}
 	}

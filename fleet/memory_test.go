@@ -26,12 +26,11 @@ type memory struct {
 	cut func(call string, done bool)
 }
 
-// step is a River job. It is due, or taken by a server that may die with it.
+// step is a River job.
 type step struct {
 	lease purser.LeaseID
 	fence int64
 	due   time.Time
-	taken bool
 }
 
 func newMemory(now func() time.Time) *memory {

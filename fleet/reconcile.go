@@ -156,8 +156,9 @@ func (t *turn) orphans(ctx context.Context, p providers.Provider) {
 // not found was never ours to launch, or was lost with its database.
 func (t *turn) orphan(ctx context.Context, in providers.Instance) (bool, error) {
 	l, err := t.f.Store.Lease(ctx, in.Lease)
+	unknown := err != nil && purser.KindOf(err) == purser.KindNotFound
 	switch {
-	case purser.KindOf(err) == purser.KindNotFound && err != nil:
+	case unknown:
 		return t.f.Now().Sub(in.StartedAt) >= t.f.Timing.OrphanGrace, nil
 	case err != nil:
 		return false, err

@@ -137,15 +137,15 @@ func TestLaunchSurvivesEveryCrash(t *testing.T) {
 	killed := errors.New("killed")
 	root := t.TempDir()
 	n := 0
-	check := func(t *rapid.T) {
+	rapid.Check(t, func(rt *rapid.T) {
 		n++
 		dir := filepath.Join(root, fmt.Sprint(n))
 		starts := filepath.Join(root, fmt.Sprintf("starts-%d", n))
-		_ = os.Setenv("PURSER_TEST_STARTS", starts)
+		t.Setenv("PURSER_TEST_STARTS", starts)
 		r := request("lease-a")
 		p := (*Provider)(nil)
-		for _, at := range rapid.SliceOfN(rapid.SampledFrom([]string{"folder", "token", "intent", "started", "recorded"}), 0, 4).Draw(t, "killed at") {
-			p = newProvider(t, config(dir))
+		for _, at := range rapid.SliceOfN(rapid.SampledFrom([]string{"folder", "token", "intent", "started", "recorded"}), 0, 4).Draw(rt, "killed at") {
+			p = newProvider(rt, config(dir))
 			p.step = func(step string) error {
 				if step == at {
 					return killed
@@ -153,33 +153,32 @@ func TestLaunchSurvivesEveryCrash(t *testing.T) {
 				return nil
 			}
 			if _, err := p.Launch(context.Background(), r); err != nil && !errors.Is(err, killed) {
-				t.Fatalf("Launch that is killed at %s: %v", at, err)
+				rt.Fatalf("Launch that is killed at %s: %v", at, err)
 			}
 		}
-		p = newProvider(t, config(dir))
+		p = newProvider(rt, config(dir))
 		defer endAll(p)
 		if _, err := p.Launch(context.Background(), r); err != nil {
-			t.Fatalf("Launch after the crashes: %v", err)
+			rt.Fatalf("Launch after the crashes: %v", err)
 		}
-		waitFor(t, "the agent runs", func() bool {
+		waitFor(rt, "the agent runs", func() bool {
 			in, err := p.Describe(context.Background(), r.Lease.ID)
 			return err == nil && in.State == providers.Running
 		})
 		if pids := processesWith(agentMark(filepath.Join(dir, leasesDir, "lease-a"))); len(pids) != 1 {
-			t.Fatalf("the lease has %d agents: %v", len(pids), pids)
+			rt.Fatalf("the lease has %d agents: %v", len(pids), pids)
 		}
 		if b, _ := os.ReadFile(starts); strings.Count(string(b), "\n") != 1 {
-			t.Fatalf("agents that began: %q", b)
+			rt.Fatalf("agents that began: %q", b)
 		}
 		if err := p.Terminate(context.Background(), r.Lease.ID); err != nil {
-			t.Fatal(err)
+			rt.Fatal(err)
 		}
-		waitFor(t, "the machine is gone", func() bool {
+		waitFor(rt, "the machine is gone", func() bool {
 			in, err := p.Describe(context.Background(), r.Lease.ID)
 			return err == nil && in.State == providers.Gone
 		})
-	}
-	rapid.Check(t, check)
+	})
 }
 
 func newProvider(t *rapid.T, c Config) *Provider {

@@ -37,8 +37,8 @@ type Subject struct {
 	Patience time.Duration // for a machine to be running or gone. Defaults to 20 s.
 }
 
-// Run checks a provider. make gives a fresh subject for each test.
-func Run(t *testing.T, make func(t *testing.T) Subject) {
+// Run checks a provider. fresh gives a new subject for each test.
+func Run(t *testing.T, fresh func(t *testing.T) Subject) {
 	t.Helper()
 	for _, c := range []struct {
 		name string
@@ -56,7 +56,7 @@ func Run(t *testing.T, make func(t *testing.T) Subject) {
 		{"ended contexts", endedContext},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := suite{Subject: make(t), t: t}
+			s := suite{Subject: fresh(t), t: t}
 			if s.Patience == 0 {
 				s.Patience = 20 * time.Second
 			}
