@@ -116,7 +116,7 @@ func (m *admitting) checkStarts() []purser.TaskPlacement {
 	var kept []purser.TaskPlacement
 	for _, p := range m.Start {
 		key := replicaKey{groupKey{p.Placement.Job, p.Placement.Group}, p.Placement.Replica}
-		reason := ""
+		var reason string
 		j := m.jobs[key.job]
 		switch {
 		case j == nil:
@@ -162,7 +162,7 @@ func (m *admitting) checkMoves() []purser.Move {
 	var kept []purser.Move
 	for _, v := range m.Moves {
 		t := m.tasks[v.Task]
-		reason := ""
+		var reason string
 		twice := seen[v.Task]
 		seen[v.Task] = true
 		switch {

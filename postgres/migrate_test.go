@@ -47,6 +47,32 @@ func TestMigrateManyAtOnceAndTwice(t *testing.T) {
 	}
 }
 
+// A migration that is given up at any moment is taken up by the next one.
+func TestMigrateIsInterrupted(t *testing.T) {
+	dsn := pgtest.DSN(t)
+	given := 0
+	for wait := 5 * time.Millisecond; ; wait += 15 * time.Millisecond {
+		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		_, err := Migrate(ctx, dsn)
+		cancel()
+		if err == nil {
+			break
+		}
+		given++
+		if wait > 20*time.Second {
+			t.Fatal(err)
+		}
+	}
+	db, err := Open(t.Context(), dsn, Options{})
+	if err != nil {
+		t.Fatalf("after %d that were given up: %v", given, err)
+	}
+	db.Close()
+	if given == 0 {
+		t.Error("none was given up")
+	}
+}
+
 func TestOpenRefusesAnotherSchema(t *testing.T) {
 	dsn := pgtest.DSN(t)
 	_, err := Open(t.Context(), dsn, Options{})

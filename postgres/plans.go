@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -183,4 +184,16 @@ func failedOffers(ctx context.Context, q querier, since time.Time) ([]FailedOffe
 		f.Kind = kindIn(f.Reason)
 		return f, nil
 	}, `select offer_id, reason, ended_at from leases where state = 'failed' and ended_at > $1 and running_at is null order by ended_at desc, id`, since)
+}
+
+// kindIn reads the kind at the front of a reason such as "no_capacity: none left".
+func kindIn(reason string) purser.Kind {
+	word, _, _ := strings.Cut(reason, ":")
+	switch k := purser.Kind(word); k {
+	case purser.KindInvalid, purser.KindNotFound, purser.KindConflict, purser.KindUnauthorized, purser.KindForbidden, purser.KindInfeasible,
+		purser.KindNoCapacity, purser.KindQuota, purser.KindThrottled, purser.KindStale, purser.KindUnavailable:
+		return k
+	default:
+		return purser.KindInternal
+	}
 }

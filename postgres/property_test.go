@@ -22,7 +22,8 @@ import (
 type chaos struct {
 	*DB
 	clock *ticker
-	names int // of jobs
+	names int  // of jobs
+	shaky bool // connections break: whatever is asked may be unavailable
 	// pick draws a number below n; n is above 0.
 	pick func(n int) int
 	fail func(format string, args ...any)
@@ -51,6 +52,10 @@ func (c *chaos) tolerate(what string, err error) {
 	}
 	switch purser.KindOf(err) {
 	case purser.KindConflict, purser.KindStale, purser.KindForbidden, purser.KindNotFound:
+	case purser.KindUnavailable:
+		if !c.shaky {
+			c.fail("%s: %v", what, err)
+		}
 	default:
 		c.fail("%s: %v", what, err)
 	}
@@ -98,7 +103,7 @@ func (c *chaos) cancel(ctx context.Context) {
 func (c *chaos) admit(ctx context.Context) {
 	snap, err := c.Snapshot(ctx)
 	if err != nil {
-		c.fail("snapshot: %v", err)
+		c.tolerate("snapshot", err)
 		return
 	}
 	now := c.clock.now()
@@ -324,36 +329,44 @@ func TestAnythingAtAnyTime(t *testing.T) {
 	})
 }
 
-func TestEverythingAtOnce(t *testing.T) {
-	db, clock := fresh(t)
-	const actors, acts = 8, 250
-	var wg sync.WaitGroup
-	failures := make(chan string, actors*acts)
-	c := func(seed uint64) *chaos {
-		r := rand.New(rand.NewPCG(seed, 1))
-		return &chaos{DB: db, clock: clock, names: 60, pick: r.IntN, fail: func(format string, args ...any) { failures <- fmt.Sprintf(format, args...) }}
+// several lets actors do anything at once, and checks what they leave.
+func several(t *testing.T, db *DB, clock *ticker, actors, acts int, shaky bool, meanwhile func(stop <-chan struct{})) {
+	t.Helper()
+	var mu sync.Mutex
+	var failures []string
+	actor := func(seed uint64) *chaos {
+		return &chaos{DB: db, clock: clock, names: 60, shaky: shaky, pick: rand.New(rand.NewPCG(seed, 1)).IntN, fail: func(format string, args ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			failures = append(failures, fmt.Sprintf(format, args...))
+		}}
 	}
+	var working, disturbing sync.WaitGroup
+	stop := make(chan struct{})
+	disturbing.Go(func() { meanwhile(stop) })
 	for i := range actors {
-		wg.Go(func() {
-			c := c(uint64(i))
+		working.Go(func() {
+			c := actor(uint64(i))
 			for range acts {
 				c.act(context.Background())
 			}
 		})
 	}
-	wg.Wait()
-	last := c(99)
+	working.Wait()
+	close(stop)
+	disturbing.Wait()
+	last := actor(99)
 	last.check(t.Context())
 	last.settle(t.Context())
 	last.check(t.Context())
-	close(failures)
-	var all []string
-	for f := range failures {
-		all = append(all, f)
+	if len(failures) > 0 {
+		t.Errorf("%d failures:\n%s", len(failures), strings.Join(failures[:min(10, len(failures))], "\n"))
 	}
-	if len(all) > 0 {
-		t.Errorf("%d failures:\n%s", len(all), strings.Join(all[:min(10, len(all))], "\n"))
-	}
+}
+
+func TestEverythingAtOnce(t *testing.T) {
+	db, clock := fresh(t)
+	several(t, db, clock, 8, 250, false, func(<-chan struct{}) {})
 	// What was only refused proves nothing: all of it has to have happened.
 	happened := map[string]int{}
 	rows := must(db.Pool().Query(t.Context(), "select subject || ' ' || to_state, count(*) from audit group by 1"))(t)
@@ -369,4 +382,39 @@ func TestEverythingAtOnce(t *testing.T) {
 			t.Errorf("it never came to %q", want)
 		}
 	}
+}
+
+// Connections are cut in the middle of whatever they do. What was asked then is done
+// whole, or not at all.
+func TestConnectionsBreakAtAnyTime(t *testing.T) {
+	db, clock := fresh(t)
+	cuts := 0
+	several(t, db, clock, 6, 200, true, func(stop <-chan struct{}) {
+		conn, err := pgx.ConnectConfig(context.Background(), db.Pool().Config().ConnConfig)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = conn.Close(context.Background()) }()
+		ticker := time.NewTicker(15 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+			}
+			tag, err := conn.Exec(context.Background(), `select pg_terminate_backend(pid) from pg_stat_activity
+				where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null order by random() limit 1`)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			cuts += int(tag.RowsAffected())
+		}
+	})
+	if cuts < 5 {
+		t.Errorf("only %d connections were cut", cuts)
+	}
+	t.Logf("%d connections were cut", cuts)
 }
