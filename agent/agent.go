@@ -188,7 +188,7 @@ func (a *agent) welcome(j api.AgentJoined) {
 // later.
 func refuses(err error) bool {
 	switch purser.KindOf(err) {
-	case purser.KindUnauthorized, purser.KindForbidden, purser.KindStale, purser.KindNotFound, purser.KindConflict:
+	case purser.KindUnauthorized, purser.KindForbidden, purser.KindStale, purser.KindNotFound:
 		return true
 	default:
 		return false
