@@ -222,24 +222,31 @@ func variant(p pod, m market, accelerator string, rng *rand.Rand) purser.Variant
 }
 
 // quotas limit a third of the families to a fifth of what is asked of their
-// accelerator, at least eight devices.
+// accelerator, at least eight devices. Each accelerator keeps a provider without a
+// quota, so that everything can be placed.
 func quotas(rng *rand.Rand, offers []purser.Offer, asked map[string]float64) []purser.Quota {
-	seen := map[[2]string]bool{}
+	type family struct{ provider, accelerator string }
+	seen := map[family]bool{}
+	free := map[string]int{} // providers without a quota, by accelerator
 	for _, o := range offers {
-		if o.Accelerator != "" {
-			seen[[2]string{o.Provider, o.Accelerator}] = true
+		if f := (family{o.Provider, o.Accelerator}); o.Accelerator != "" && !seen[f] {
+			seen[f] = true
+			free[o.Accelerator]++
 		}
 	}
-	families := make([][2]string, 0, len(seen))
-	for f := range seen {
-		families = append(families, f)
-	}
-	slices.SortFunc(families, func(a, b [2]string) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	families := slices.SortedFunc(maps.Keys(seen), func(a, b family) int {
+		return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.accelerator, b.accelerator))
+	})
 	rng.Shuffle(len(families), func(i, j int) { families[i], families[j] = families[j], families[i] })
 	var out []purser.Quota
-	for _, f := range families[:len(families)/3] {
+	for _, f := range families {
+		if free[f.accelerator] < 2 || len(out) >= len(families)/3 {
+			continue
+		}
+		free[f.accelerator]--
 		out = append(out, purser.Quota{
-			Name: f[0] + "/" + f[1], Unit: purser.QuotaDevices, Provider: f[0], Accelerator: f[1], Limit: int64(max(8, asked[f[1]]/5)),
+			Name: f.provider + "/" + f.accelerator, Unit: purser.QuotaDevices, Provider: f.provider, Accelerator: f.accelerator,
+			Limit: int64(max(8, asked[f.accelerator]/5)),
 		})
 	}
 	return out

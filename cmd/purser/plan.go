@@ -162,17 +162,31 @@ func printPlan(w io.Writer, p api.Plan) error {
 			}
 		}
 	}
-	for i, r := range p.RunnersUp {
-		if i == 0 {
-			_, _ = fmt.Fprintln(w, "\nNext best, for one replica alone:")
-		}
-		if i == maxRows {
-			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(p.RunnersUp)-maxRows)
-			break
-		}
-		_, _ = fmt.Fprintf(w, "  %s/%s: %s costs %s more than %s\n", r.Job, r.Group, r.RunnerUp, r.ExtraCost, r.Chosen)
-	}
+	printRunnersUp(w, p.RunnersUp)
 	return nil
+}
+
+// printRunnersUp says what the next best offer costs more, alike ones together.
+func printRunnersUp(w io.Writer, list []api.PlanRunnerUp) {
+	groups := map[string][]string{}
+	var order []string
+	for _, r := range list {
+		says := fmt.Sprintf("%s costs %s more than %s", r.RunnerUp, r.ExtraCost, r.Chosen)
+		if groups[says] == nil {
+			order = append(order, says)
+		}
+		groups[says] = append(groups[says], r.Job+"/"+r.Group)
+	}
+	if len(order) > 0 {
+		_, _ = fmt.Fprintln(w, "\nNext best, for one replica alone:")
+	}
+	for i, says := range order {
+		if i == maxRows {
+			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(order)-maxRows)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "  %s: %s\n", shorten(groups[says], 3), says)
+	}
 }
 
 func printPlanLeases(w io.Writer, leases []api.PlanLease) error {
