@@ -14,7 +14,7 @@ export default defineConfig({
       name: "empty-dist-but-its-readme",
       apply: "build",
       buildStart() {
-        for (const old of ["assets", "index.html", "favicon.svg"]) {
+        for (const old of ["assets", "index.html", "favicon.svg", "licenses.md"]) {
           rmSync(dist + old, { recursive: true, force: true });
         }
       },
@@ -25,6 +25,8 @@ export default defineConfig({
     target: "es2022",
     // The server lets the page load files and nothing inline.
     assetsInlineLimit: 0,
+    // What the licences of the bundled libraries ask for goes along.
+    license: { fileName: "licenses.md" },
     modulePreload: { polyfill: false },
     // The chart library is one lazy chunk of about 600 kB.
     chunkSizeWarningLimit: 700,

@@ -59,6 +59,8 @@ async function flow() {
   await report.check("the plan tells its price and its proof", () => steps.planIsProven(page));
   await report.check("machines are drawn with their jobs", () => steps.machinesHoldJobs(page, s));
   await report.check("tables show what the drawings show", () => steps.tablesMatch(page));
+  await report.check("tips appear under the pointer", () => steps.tipsAppear(page));
+  await picture(page, "tip");
   await report.check("prices tell their age and source", () => steps.pricesHaveAges(page));
   await report.check("no fault of accessibility in light colours", () => steps.accessibleIn(page, "light"));
   await picture(page, "overview-light-1280");

@@ -2,7 +2,7 @@
 // loopback with a data folder of its own, or, with --mock, the mock.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,6 +50,7 @@ async function startReal() {
   if (!existsSync(bin)) throw new Error(`there is no ${bin}; make build makes it`);
   const jobs = fileURLToPath(new URL("../../examples/first-run.yaml", import.meta.url));
   const data = mkdtempSync(join(tmpdir(), "purser-page-flow-"));
+  chmodSync(data, 0o711); // started by root, Postgres runs as another user and has to get in
   // Nothing of the caller's own Purser: no settings, no database, no token.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PURSER_")));
   const child = spawn(bin, ["serve", "--listen", "127.0.0.1:0", "--data-dir", join(data, "data"), "--first-run", jobs], {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ageOf, market, sourceName, sourceState } from "../src/lib/market";
+import { ageOf, market, sourceName, sourceState, telling } from "../src/lib/market";
 import { offer } from "./samples";
 
 const at = (id: string, accelerator: string, option: string, price: number, more = {}) =>
@@ -53,5 +53,8 @@ it("tells how a feed fares", () => {
   const now = Date.parse("2026-07-10T12:00:00Z");
   const feed = { name: "x", last_at: "2026-07-10T11:00:00Z", offers: 3, quarantined: 0 };
   expect(sourceState(feed, now)).toBe("read 1 h ago");
+  expect(sourceState({ ...feed, name: "bundled" }, now)).toBe("part of the program");
   expect(sourceState({ ...feed, last_error: "timeout" }, now)).toBe("failed: timeout");
+  const quiet = { ...feed, offers: 0 };
+  expect(telling([feed, quiet, { ...quiet, last_error: "timeout" }, { ...quiet, quarantined: 1 }])).toHaveLength(3);
 });

@@ -174,8 +174,6 @@ export interface LogPage {
 /** Reads a page of a job's log after a cursor; an empty cursor is the beginning. */
 export async function readLogs(job: string, after: string, limit: number, signal: AbortSignal): Promise<LogPage> {
   const query = after === "" ? { limit } : { limit, after };
-  // The description leaves this path's parameter out; never fits it with and without.
-  const path = { job } as never;
-  const out = await unwrap(client.GET("/v1/jobs/{job}/logs", { params: { path, query }, signal }));
+  const out = await unwrap(client.GET("/v1/jobs/{job}/logs", { params: { path: { job }, query }, signal }));
   return { lines: out.lines ?? [], next: out.next, ended: out.ended };
 }

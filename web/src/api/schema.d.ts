@@ -1731,6 +1731,8 @@ export interface operations {
     "read-logs": {
         parameters: {
             query?: {
+                /** @description The project of a job given by name. */
+                project?: string;
                 /** @description Only this task. */
                 task?: string;
                 /** @description The next of the page before. */
@@ -1738,7 +1740,10 @@ export interface operations {
                 limit?: number;
             };
             header?: never;
-            path?: never;
+            path: {
+                /** @description The job's id or name. */
+                job: string;
+            };
             cookie?: never;
         };
         requestBody?: never;

@@ -51,8 +51,13 @@ export function sourceName(source: string): string {
   return source.replace(/^bundled:/, "bundled · ");
 }
 
-/** The state of a feed in a sentence. */
+/** The state of a feed in a few words. The bundled list is read with the program: its date says all. */
 export function sourceState(s: Source, now: number): string {
   if (s.last_error) return `failed: ${s.last_error}`;
-  return `read ${ago(s.last_at, now)}`;
+  return bundledName.test(s.name) ? "part of the program" : `read ${ago(s.last_at, now)}`;
+}
+
+/** The feeds that have something to tell. */
+export function telling(sources: Source[]): Source[] {
+  return sources.filter((s) => s.offers > 0 || s.quarantined > 0 || s.last_error);
 }

@@ -35,7 +35,8 @@ export default function Chart({ option, label, heightPx }: ChartProps) {
   }, []);
   useEffect(() => {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    chart.current?.setOption({ animation: !still, animationDuration: 300, ...option }, { notMerge: true });
+    // Merged, so that new figures move the bars and do not draw them anew.
+    chart.current?.setOption({ animation: !still, animationDuration: 300, ...option });
   }, [option]);
   useEffect(() => chart.current?.resize(), [heightPx]);
   return <div className="chart" ref={box} role="img" aria-label={label} style={{ height: heightPx }} />;

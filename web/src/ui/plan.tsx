@@ -95,7 +95,7 @@ function PlanWords({ plan }: { plan: Plan }) {
       )}
       {leases.length > 0 && <Compare plan={plan} />}
       <p className="words-proof">
-        <Proof plan={plan} /> Made {ago(plan.created_at, now)} in {quantity(Math.round(plan.solve_seconds * 100) / 100)} s
+        <Proof plan={plan} /> Made {ago(plan.created_at, now)} in {quantity(Math.round(plan.solve_seconds * 100) / 100)}&nbsp;s
         {plan.cut_by_time && ", when its time was up"}.
       </p>
       {unplaced.map((u) => (

@@ -3,7 +3,7 @@ import { useMemo, useState } from "react";
 import type { Offer, Source } from "../api/client";
 import { useOffers, useSources } from "../api/queries";
 import { count, date, money, percent, timeOf } from "../lib/format";
-import { ageOf, families, market, sourceName, sourceState, type Row } from "../lib/market";
+import { ageOf, families, market, sourceName, sourceState, telling, type Row } from "../lib/market";
 import { ChartFrame, tooltipOf, type Colours } from "./chart-frame";
 import { useMedia, useNow } from "./hooks";
 import { Empty, Loaded, Panel, Scroll } from "./parts";
@@ -31,7 +31,7 @@ export function PricesPanel() {
           )
         }
       </Loaded>
-      {sources.data && sources.data.length > 0 && <Sources sources={sources.data} offers={offers.data?.offers ?? []} />}
+      {sources.data && <Sources sources={telling(sources.data)} offers={offers.data?.offers ?? []} />}
     </Panel>
   );
 }
@@ -202,6 +202,7 @@ function dates(source: string, offers: Offer[]): string {
 
 function Sources({ sources, offers }: { sources: Source[]; offers: Offer[] }) {
   const now = useNow(30_000);
+  if (sources.length === 0) return null;
   return (
     <ul className="sources" aria-label="Sources of prices">
       {sources.map((s) => (
