@@ -27,7 +27,7 @@ type FieldError struct {
 
 // Health says whether the server can do its work.
 type Health struct {
-	Status    string            `json:"status"` // ok, degraded or down
+	Status    string            `json:"status"` // ok, starting, degraded or down
 	Version   string            `json:"version"`
 	Rehearsal bool              `json:"rehearsal"` // nothing is bought, machines are stood in for
 	Server    string            `json:"server"`    // id of this server process

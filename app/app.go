@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,6 +65,7 @@ type App struct {
 	changes    *changes
 	sweeps     *sweeps
 	last       lastPlan
+	ready      atomic.Bool
 
 	background sync.WaitGroup
 	stopWork   context.CancelFunc
@@ -132,6 +134,7 @@ func (a *App) Start(ctx context.Context, progress func(string)) (err error) {
 			return err
 		}
 	}
+	a.ready.Store(true)
 	a.log.Info("server is up", slog.String("url", a.url), slog.Bool("rehearsal", a.rehearsal), slog.String("server_id", a.replica))
 	return nil
 }

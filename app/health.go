@@ -22,6 +22,9 @@ func (p healthPart) Health(ctx context.Context) api.Health {
 	if err != nil {
 		h.Parts["database"], h.Status = "does not answer", "down"
 	}
+	if !p.ready.Load() && h.Status == "ok" {
+		h.Status = "starting" // offers may still be missing
+	}
 	for _, s := range sweeps {
 		if s.Error != "" {
 			h.Parts["sweeps"], h.Status = s.Name+" failed; see the log", "degraded"
