@@ -197,7 +197,7 @@ func TestGivesUpWithoutAServer(t *testing.T) {
 		}
 	}
 	root := t.TempDir()
-	err := returned(t, s, func(c *Config) { c.GiveUp, c.CheckpointRoot = 500*time.Millisecond, root })
+	err := returned(t, s, func(c *Config) { c.GiveUp, c.CheckpointRoot = 2*time.Second, root })
 	if err == nil || purser.KindOf(err) != purser.KindUnavailable {
 		t.Errorf("Run returned %v", err)
 	}

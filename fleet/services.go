@@ -27,7 +27,7 @@ func (a *admission) service(key groupKey) {
 			a.out.Start = append(a.out.Start, purser.TaskPlacement{Lease: to, Placement: s.placement})
 		}
 	}
-	if len(spots) > 0 || slices.ContainsFunc(a.in.Plan.Unplaced, func(u purser.Unplaced) bool { return u.Job == key.job && u.Group == key.group }) {
+	if slices.ContainsFunc(a.in.Plan.Unplaced, func(u purser.Unplaced) bool { return u.Job == key.job && u.Group == key.group }) {
 		return
 	}
 	for _, t := range tasks {
