@@ -217,52 +217,60 @@ func (w *world) saveTasks(ctx context.Context) error {
 // job that has failed takes the rest of its tasks with it: what they would still
 // do serves nobody and costs money.
 func (w *world) settle(ctx context.Context) error {
-	for _, id := range slices.Sorted(maps.Keys(w.touched)) {
+	var open []purser.JobID
+	for id := range w.touched {
+		if !w.jobs[id].State.Ended() {
+			open = append(open, id)
+		}
+	}
+	slices.Sort(open)
+	// StateOf asks only which states occur, so one task of each kind is enough.
+	tasks, err := collect(ctx, w, func(row pgx.CollectableRow) (t purser.Task, err error) {
+		return t, row.Scan(&t.Job, &t.State, &t.Attempt)
+	}, "select distinct job, state, least(attempt, 2) from tasks where job = any($1) and newest", texts(open))
+	if err != nil {
+		return err
+	}
+	newest := map[purser.JobID][]purser.Task{}
+	for _, t := range tasks {
+		newest[t.Job] = append(newest[t.Job], t)
+	}
+	batch := &pgx.Batch{}
+	var failed []purser.JobID
+	for _, id := range open {
 		job := w.jobs[id]
-		if job.State.Ended() {
-			continue
-		}
-		// StateOf asks only which states occur, so one task of each kind is enough.
-		newest, err := collect(ctx, w, func(row pgx.CollectableRow) (t purser.Task, err error) {
-			return t, row.Scan(&t.State, &t.Attempt)
-		}, "select distinct state, least(attempt, 2) from tasks where job = $1 and newest", string(id))
-		if err != nil {
-			return err
-		}
-		to := purser.StateOf(purser.Job{ID: id}, newest, !job.Cancelled.IsZero())
+		to := purser.StateOf(purser.Job{ID: id}, newest[id], !job.Cancelled.IsZero())
 		if to == purser.JobSucceeded && job.serves() {
 			to = purser.JobRunning // a service has no success; plans start it again
 		}
-		if err := w.setJob(ctx, job, to); err != nil {
-			return err
+		if to == job.State {
+			continue
+		}
+		var ended time.Time
+		if to.Ended() {
+			ended = w.at
+		}
+		batch.Queue("update jobs set state = $2, ended_at = $3 where id = $1", string(id), string(to), nullTime(ended))
+		w.say(purser.Event{At: w.at, Actor: w.actor, Subject: "job", Name: string(id), From: string(job.State), To: string(to)})
+		if job.State = to; to == purser.JobFailed {
+			failed = append(failed, id)
 		}
 	}
-	return nil
-}
-
-func (w *world) setJob(ctx context.Context, job *jobRow, to purser.JobState) error {
-	if to == job.State {
-		return nil
-	}
-	var ended time.Time
-	if to.Ended() {
-		ended = w.at
-	}
-	if _, err := w.Exec(ctx, "update jobs set state = $2, ended_at = $3 where id = $1", string(job.ID), string(to), nullTime(ended)); err != nil {
+	if err := w.SendBatch(ctx, batch).Close(); err != nil || len(failed) == 0 {
 		return err
 	}
-	w.say(purser.Event{At: w.at, Actor: w.actor, Subject: "job", Name: string(job.ID), From: string(job.State), To: string(to)})
-	job.State = to
-	if to != purser.JobFailed {
-		return nil
-	}
-	if err := w.loadTasks(ctx, "t.job = $1 and t.state in "+liveStates, string(job.ID)); err != nil {
+	return w.stopRest(ctx, failed)
+}
+
+// stopRest stops what is left of jobs that have failed.
+func (w *world) stopRest(ctx context.Context, failed []purser.JobID) error {
+	if err := w.loadTasks(ctx, "t.job = any($1) and t.state in "+liveStates, texts(failed)); err != nil {
 		return err
 	}
 	if err := w.loadMoves(ctx); err != nil {
 		return err
 	}
-	for _, t := range sortedByID(w.tasks, func(t *taskRow) bool { return t.Job == job.ID && !t.State.Ended() }) {
+	for _, t := range sortedByID(w.tasks, func(t *taskRow) bool { return slices.Contains(failed, t.Job) && !t.State.Ended() }) {
 		if err := w.stop(t, stopCancelled, "another task of the job has failed"); err != nil {
 			return err
 		}
