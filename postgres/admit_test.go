@@ -194,6 +194,9 @@ func TestSnapshot(t *testing.T) {
 	if m := snap.Moves[0]; m.Gain != 5 || m.State != purser.MoveWaiting || m.Placement.Devices != 1000 || m.From != lease || m.To != other {
 		t.Errorf("%+v", m)
 	}
+	if open := must(s.OpenMoves(t.Context()))(t); !slices.Equal(open, snap.Moves) {
+		t.Errorf("%+v", open)
+	}
 	if f := snap.Failed; len(f) != 1 || f[0].Kind != purser.KindNoCapacity || f[0].Offer != offer(purser.OnDemand).ID() {
 		t.Errorf("%+v", f)
 	}

@@ -24,6 +24,12 @@ func scanMoveRow(row pgx.CollectableRow) (*moveRow, error) {
 	return m, row.Scan(&m.key, &m.Task, &m.From, &m.To, &m.Plan, &m.State, &m.Gain, fromJSON{&m.Placement}, &m.Reason, &m.At)
 }
 
+// OpenMoves lists the moves that are neither done nor undone, by task.
+func (db *DB) OpenMoves(ctx context.Context) ([]purser.Move, error) {
+	moves, err := openMovesOf(ctx, db.pool)
+	return moves, fail("postgres.OpenMoves", err)
+}
+
 func openMovesOf(ctx context.Context, q querier) ([]purser.Move, error) {
 	return collect(ctx, q, func(row pgx.CollectableRow) (purser.Move, error) {
 		m, err := scanMoveRow(row)
