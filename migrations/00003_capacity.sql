@@ -62,7 +62,7 @@ comment on column leases.fence is 'grows with every transition; a step that carr
 comment on column leases.agent_hash is 'SHA-256 of the secret that the agent chose when it joined';
 comment on column leases.charged_through is 'charges exist up to here';
 create index leases_live on leases (id) where ended_at is null;
-create index leases_failed on leases (ended_at) where state = 'failed';
+create index leases_never_ran on leases (ended_at) where running_at is null and state in ('failed', 'released');
 create index leases_by_plan on leases (plan);
 
 create table instances (

@@ -183,12 +183,20 @@ func TestSnapshot(t *testing.T) {
 	failed := s.place(offer(purser.OnDemand), s.tasks(s.submit(training("y", 1)))[0])
 	s.advance(failed, purser.Transition{To: purser.LeaseLaunching, Attempt: 1})
 	s.advance(failed, purser.Transition{To: purser.LeaseFailed, Reason: "no_capacity: none left"})
+	never := s.place(offer(purser.Spot), s.tasks(s.submit(training("z", 1)))[0])
+	s.advance(never, purser.Transition{To: purser.LeaseLaunching, Attempt: 1})
+	s.advance(never, purser.Transition{To: purser.LeaseDraining, Reason: "unavailable: it did not join"})
+	s.advance(never, purser.Transition{To: purser.LeaseReleased})
+	unwanted := s.place(offer(purser.Reserved), s.tasks(s.submit(training("u", 1)))[0])
+	s.advance(unwanted, purser.Transition{To: purser.LeaseLaunching, Attempt: 1})
+	s.advance(unwanted, purser.Transition{To: purser.LeaseDraining, Reason: "the newest plan has no use for it"})
+	s.advance(unwanted, purser.Transition{To: purser.LeaseReleased})
 	quotas := []purser.Quota{{Name: "a", Limit: 3, Unit: purser.QuotaMachines}}
 	if err := s.SetQuotas(t.Context(), "user", quotas); err != nil {
 		t.Fatal(err)
 	}
 	snap := must(s.Snapshot(t.Context()))(t)
-	if len(snap.Jobs) != 3 || len(snap.Tasks) != 4 || len(snap.Leases) != 2 || len(snap.Moves) != 1 || !slices.Equal(snap.Quotas, quotas) || snap.At.IsZero() {
+	if len(snap.Jobs) != 5 || len(snap.Tasks) != 6 || len(snap.Leases) != 2 || len(snap.Moves) != 1 || !slices.Equal(snap.Quotas, quotas) || snap.At.IsZero() {
 		t.Errorf("%+v", snap)
 	}
 	if m := snap.Moves[0]; m.Gain != 5 || m.State != purser.MoveWaiting || m.Placement.Devices != 1000 || m.From != lease || m.To != other {
@@ -197,7 +205,7 @@ func TestSnapshot(t *testing.T) {
 	if open := must(s.OpenMoves(t.Context()))(t); !slices.Equal(open, snap.Moves) {
 		t.Errorf("%+v", open)
 	}
-	if f := snap.Failed; len(f) != 1 || f[0].Kind != purser.KindNoCapacity || f[0].Offer != offer(purser.OnDemand).ID() {
+	if f := snap.Failed; len(f) != 2 || f[1].Kind != purser.KindNoCapacity || f[1].Offer != offer(purser.OnDemand).ID() || f[0].Kind != purser.KindUnavailable {
 		t.Errorf("%+v", f)
 	}
 	s.clock.pass(2 * failedFor)

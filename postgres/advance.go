@@ -22,6 +22,7 @@ func (db *DB) Advance(
 ) (purser.Lease, error) {
 	const op = "postgres.Advance"
 	var out purser.Lease
+	var refused error // decide's own
 	err := db.write(ctx, op, func(ctx context.Context, t *tx) error {
 		w := newWorld(t, actor, db.clock())
 		if err := w.lockLeases(ctx, id); err != nil {
@@ -32,9 +33,9 @@ func (db *DB) Advance(
 			return notFound(op, "lease", id)
 		}
 		out = l.Lease
-		step, err := decide(l.Lease)
-		if err != nil || step.To == "" {
-			return err
+		var step purser.Transition
+		if step, refused = decide(l.Lease); refused != nil || step.To == "" {
+			return refused
 		}
 		if !step.At.IsZero() {
 			w.at = utc(step.At)
@@ -50,6 +51,9 @@ func (db *DB) Advance(
 		out = l.Lease
 		return w.save(ctx)
 	})
+	if refused != nil {
+		return out, refused
+	}
 	return out, err
 }
 

@@ -43,7 +43,7 @@ func TestAdvanceRefusesAndRollsBack(t *testing.T) {
 	_, err = s.Advance(t.Context(), lease, "x", func(purser.Lease) (purser.Transition, error) {
 		return purser.Transition{To: purser.LeaseFailed}, sentinel
 	})
-	if !errors.Is(err, sentinel) {
+	if err != sentinel { //nolint:errorlint // it is to come back as it is
 		t.Errorf("decide's error came back as %v", err)
 	}
 	_, err = s.Advance(t.Context(), "lease-none", "x", nil)

@@ -175,15 +175,28 @@ func (db *DB) Snapshot(ctx context.Context) (s Snapshot, err error) {
 	return s, err
 }
 
-// failedOffers lists leases that failed without ever running.
+// failedOffers lists leases that failed, or drained for a reason that names a kind,
+// without ever having run.
 func failedOffers(ctx context.Context, q querier, since time.Time) ([]FailedOffer, error) {
-	return collect(ctx, q, func(row pgx.CollectableRow) (f FailedOffer, err error) {
-		if err := row.Scan(&f.Offer, &f.Reason, &f.At); err != nil {
-			return f, err
+	type ended struct {
+		FailedOffer
+		state purser.LeaseState
+	}
+	all, err := collect(ctx, q, func(row pgx.CollectableRow) (e ended, err error) {
+		if err := row.Scan(&e.Offer, &e.Reason, &e.At, &e.state); err != nil {
+			return e, err
 		}
-		f.Kind = kindIn(f.Reason)
-		return f, nil
-	}, `select offer_id, reason, ended_at from leases where state = 'failed' and ended_at > $1 and running_at is null order by ended_at desc, id`, since)
+		e.Kind = kindIn(e.Reason)
+		return e, nil
+	}, `select offer_id, reason, ended_at, state from leases where state in ('failed', 'released') and ended_at > $1 and running_at is null
+		order by ended_at desc, id`, since)
+	var out []FailedOffer
+	for _, e := range all {
+		if e.state == purser.LeaseFailed || e.Kind != purser.KindInternal {
+			out = append(out, e.FailedOffer)
+		}
+	}
+	return out, err
 }
 
 // kindIn reads the kind at the front of a reason such as "no_capacity: none left".

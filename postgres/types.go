@@ -104,7 +104,7 @@ type Snapshot struct {
 	Failed []FailedOffer  // launches that failed within the last hour, newest first
 }
 
-// FailedOffer is an offer whose launch failed. The kind is read from the front of
+// FailedOffer is an offer whose launch failed, or whose machine never joined. The kind is read from the front of
 // the lease's reason, which is written as "no_capacity: …".
 type FailedOffer struct {
 	Offer  purser.OfferID
