@@ -36,10 +36,13 @@ func (a *App) startProviders(context.Context) error {
 		return err
 	}
 	a.providers = map[string]providers.Provider{
-		localHolder: providers.Decorate(machines, providers.Options{Metrics: metrics, Now: a.now}),
+		localHolder: providers.Decorate(machines, providers.Options{
+			Metrics: metrics, Now: a.now,
+			Limit: providers.RateLimit{PerSecond: 200, Burst: 200}, // processes of this host, no cloud's API
+		}),
 	}
 	a.fleet, err = fleet.New(fleet.Config{
-		Store: fleetStore{a.db}, Upkeep: fleetStore{a.db}, Providers: a.providers, Installation: a.installation, Secret: a.secret,
+		Store: a.db, Upkeep: a.db, Providers: a.providers, Installation: a.installation, Secret: a.secret,
 		Host: a.host, ServerURL: a.url, Logger: a.log.With(slog.String("part", "fleet")), Now: a.now,
 	})
 	return err
@@ -56,19 +59,6 @@ func (a *App) localConfig(binary string) local.Config {
 		})
 	}
 	return c
-}
-
-// fleetStore is the database as the fleet sees it.
-type fleetStore struct{ *postgres.DB }
-
-// SetJoinToken has nothing to keep: a join token is derived from the installation's
-// secret, the lease and the attempt, and derived again when an agent joins.
-func (fleetStore) SetJoinToken(context.Context, purser.LeaseID, []byte) error { return nil }
-
-// OpenMoves reads the moves that are neither done nor undone.
-func (s fleetStore) OpenMoves(ctx context.Context) ([]purser.Move, error) {
-	snap, err := s.Snapshot(ctx)
-	return snap.Moves, err
 }
 
 func (c Config) embedded(log *slog.Logger) embedded.Config {

@@ -26,9 +26,6 @@ type Store interface {
 	// is returned.
 	Advance(ctx context.Context, id purser.LeaseID, actor string, decide func(purser.Lease) (purser.Transition, error)) (purser.Lease, error)
 
-	// SetJoinToken stores the SHA-256 of the token that the lease's agent joins with.
-	SetJoinToken(ctx context.Context, id purser.LeaseID, hash []byte) error
-
 	// LiveLeases reads the leases that have not ended.
 	LiveLeases(ctx context.Context) ([]purser.Lease, error)
 
@@ -133,12 +130,6 @@ func JoinToken(secret []byte, lease purser.LeaseID, attempt int) string {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = fmt.Fprintf(mac, "purser join 1|%s|%d", lease, attempt) // a hash never fails to be written to
 	return hex.EncodeToString(mac.Sum(nil))
-}
-
-// HashToken is what the store keeps of a token: the SHA-256 of its text.
-func HashToken(token string) []byte {
-	sum := sha256.Sum256([]byte(token))
-	return sum[:]
 }
 
 // elsewhere says whether only another host's server can see the lease's machine.

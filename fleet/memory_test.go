@@ -18,7 +18,6 @@ type memory struct {
 	leases map[purser.LeaseID]purser.Lease
 	tasks  map[purser.TaskID]purser.Task
 	moves  []purser.Move
-	tokens map[purser.LeaseID]string
 	steps  []step
 	audit  []purser.Event
 	ids    int
@@ -35,7 +34,7 @@ type step struct {
 
 func newMemory(now func() time.Time) *memory {
 	return &memory{
-		now: now, leases: map[purser.LeaseID]purser.Lease{}, tasks: map[purser.TaskID]purser.Task{}, tokens: map[purser.LeaseID]string{},
+		now: now, leases: map[purser.LeaseID]purser.Lease{}, tasks: map[purser.TaskID]purser.Task{},
 		cut: func(string, bool) {},
 	}
 }
@@ -120,13 +119,6 @@ func (m *memory) live() []purser.Task {
 		}
 	}
 	return out
-}
-
-func (m *memory) SetJoinToken(_ context.Context, id purser.LeaseID, hash []byte) error {
-	m.cut("SetJoinToken", false)
-	m.tokens[id] = string(hash)
-	m.cut("SetJoinToken", true)
-	return nil
 }
 
 func (m *memory) LiveLeases(context.Context) ([]purser.Lease, error) {

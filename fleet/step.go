@@ -66,14 +66,10 @@ func (f *Fleet) launch(ctx context.Context, p providers.Provider, l purser.Lease
 	if l.Instance != "" {
 		return f.awaitJoin(ctx, p, l)
 	}
-	token := JoinToken(f.Secret, l.ID, l.Attempt)
-	if err := f.Store.SetJoinToken(ctx, l.ID, HashToken(token)); err != nil {
-		return done, err
-	}
 	call, cancel := context.WithTimeout(ctx, f.Timing.CallTimeout)
 	defer cancel()
 	in, err := p.Launch(call, providers.Request{
-		Lease: l, Installation: f.Installation, Token: providers.ClientToken(f.Installation, l), JoinToken: token, ServerURL: f.ServerURL,
+		Lease: l, Installation: f.Installation, Token: providers.ClientToken(f.Installation, l), JoinToken: JoinToken(f.Secret, l.ID, l.Attempt), ServerURL: f.ServerURL,
 	})
 	if err != nil {
 		return f.launchFailed(ctx, l, err)
