@@ -77,6 +77,9 @@ async function flow() {
     must(watch.faults.length === 0, watch.faults.join("\n"));
   });
 
+  // The page tells of them too; whose fault they are is not the page's to say.
+  for (const line of s.complaints()) console.log(`# the server's log: ${line}`);
+
   watch.lenient = true;
   watch.faults.length = 0;
   await report.check("signing out and in again", () => steps.signsOutAndIn(page, s));

@@ -14,6 +14,7 @@ import { Mock } from "../dev/mock.mjs";
  * @property {boolean} mock
  * @property {string[]} jobs that it runs from the start
  * @property {string} service one of them that does not end by itself
+ * @property {() => string[]} complaints lines of its log that tell of an error
  * @property {() => Promise<number>} stop ends it as Ctrl-C does, and gives its exit code
  * @property {() => void} remove ends it at once if need be, and removes its data
  */
@@ -32,6 +33,7 @@ async function startMock() {
     mock: true,
     jobs: ["finetune", "evaluate", "embed-catalogue", "chat"],
     service: "chat",
+    complaints: () => [],
     stop: async () => {
       server.close();
       return 0;
@@ -74,11 +76,11 @@ async function startReal() {
     child.stdout.on("data", read);
     child.stderr.on("data", read);
   });
-  const log = () => {
+  const logged = () => {
     const path = join(data, "data", "server.log");
-    const tail = existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n").slice(-15).join("\n") : "";
-    return `${output.trimEnd()}\n${tail}`;
+    return existsSync(path) ? readFileSync(path, "utf8").trimEnd().split("\n") : [];
   };
+  const log = () => `${output.trimEnd()}\n${logged().slice(-15).join("\n")}`;
   const remove = () => {
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
     rmSync(data, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
@@ -96,6 +98,7 @@ async function startReal() {
     mock: false,
     jobs: ["finetune", "evaluate", "embed", "chat"],
     service: "chat",
+    complaints: () => logged().filter((line) => /level=(ERROR|WARN)/.test(line)),
     stop: async () => {
       child.kill("SIGINT");
       const code = await Promise.race([exited, after(stopMs, -1)]);

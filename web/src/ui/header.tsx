@@ -96,7 +96,7 @@ export function Banners() {
       )}
       {amiss.length > 0 && (
         <p className="banner banner-warn" role="status">
-          <strong>Not all is well:</strong> {amiss.map(([part, state]) => `${part} ${state}`).join("; ")}. See <code>purser doctor</code>.
+          <strong>Not all is well:</strong> {amiss.map(([part, state]) => `${part}: ${state}`).join("; ")}. See <code>purser doctor</code>.
         </p>
       )}
     </>
