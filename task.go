@@ -60,6 +60,7 @@ type Task struct {
 	Progress   float64      `json:"progress,omitempty"`   // 0 to 1 as the task itself reports it
 	ExitCode   *int         `json:"exit_code,omitempty"`
 	Reason     string       `json:"reason,omitempty"`
+	Port       int          `json:"port,omitempty"` // where a service's replica listens on its machine
 	Stop       bool         `json:"stop,omitempty"` // its agent is to stop it
 
 	QueuedAt  time.Time `json:"queued_at,omitzero"`

@@ -21,7 +21,7 @@ type Plan struct {
 	BaselinePrice purser.USDPerHour `json:"baseline_usd_per_hour"`
 	SolveSeconds  float64           `json:"solve_seconds"`
 	CutByTime     bool              `json:"cut_by_time,omitempty"`
-	Summary       string            `json:"summary"` // the plan in a sentence
+	Summary       string            `json:"summary"` // the plan in a sentence; empty in lists
 
 	Leases    []PlanLease    `json:"leases"`
 	Unplaced  []PlanUnplaced `json:"unplaced"`

@@ -89,7 +89,7 @@ func (p accessPart) Session(ctx context.Context, cookie string) (server.Identity
 func (p accessPart) SignIn(ctx context.Context, code string) (string, time.Time, error) {
 	t, err := p.db.UseLogin(ctx, hashOf(code), p.now())
 	if err != nil {
-		if purser.KindOf(err) == purser.KindNotFound {
+		if k := purser.KindOf(err); k == purser.KindNotFound || k == purser.KindUnauthorized {
 			err = &purser.Error{Kind: purser.KindUnauthorized, Op: "app.SignIn", Message: "the link was used already, or is too old", Hint: "make a new one with: purser token link"}
 		}
 		return "", time.Time{}, err

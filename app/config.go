@@ -53,6 +53,9 @@ type Config struct {
 	SolverMemoryMiB int `koanf:"solver_memory_mib"`
 	// LogLevel is debug, info, warn or error. Defaults to info.
 	LogLevel string `koanf:"log_level"`
+	// KeepLogs is how long the lines of ended tasks are kept, KeepPlans how long plans that no lease is left of. Default to 30 and 90 days.
+	KeepLogs  time.Duration `koanf:"keep_logs"`
+	KeepPlans time.Duration `koanf:"keep_plans"`
 	// Sweeps says when each sweep is due, as cron expressions of six fields (seconds first) or @every.
 	Sweeps Schedules `koanf:"sweeps"`
 	// Rebalance says when a move pays.
@@ -66,6 +69,7 @@ type Schedules struct {
 	Reconcile string `koanf:"reconcile"` // Defaults to every 5 seconds.
 	Charge    string `koanf:"charge"`    // Defaults to every 15 seconds.
 	Rebalance string `koanf:"rebalance"` // Defaults to every 15 minutes.
+	Prune     string `koanf:"prune"`     // Defaults to every day at 03:17.
 }
 
 // RebalanceRule bounds moves; see policy.MoveRule.
@@ -80,8 +84,9 @@ func DefaultConfig() Config {
 	return Config{
 		Listen: DefaultListen, DataDir: DefaultDataDir(), NodeModules: nodeModules(), MaxMachines: 16,
 		Horizon: 24 * time.Hour, PlanTime: 10 * time.Second, SolverMemoryMiB: 1024, LogLevel: "info",
+		KeepLogs: 30 * 24 * time.Hour, KeepPlans: 90 * 24 * time.Hour,
 		Sweeps: Schedules{
-			Collect: "0 7 * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *",
+			Collect: "0 7 * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *", Prune: "0 17 3 * * *",
 		},
 		Rebalance: RebalanceRule{Threshold: 0.5, MinGain: 1, MinShare: 0.05},
 	}
@@ -174,7 +179,8 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 func keys() []string {
 	return []string{
 		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "horizon",
-		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance",
+		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune",
+		"keep_logs", "keep_plans",
 		"rebalance.threshold", "rebalance.min_gain_usd", "rebalance.min_share",
 	}
 }
@@ -203,7 +209,7 @@ func (c Config) check() error {
 	}
 	for key, expr := range map[string]string{
 		"sweeps.collect": c.Sweeps.Collect, "sweeps.plan": c.Sweeps.Plan, "sweeps.reconcile": c.Sweeps.Reconcile,
-		"sweeps.charge": c.Sweeps.Charge, "sweeps.rebalance": c.Sweeps.Rebalance,
+		"sweeps.charge": c.Sweeps.Charge, "sweeps.rebalance": c.Sweeps.Rebalance, "sweeps.prune": c.Sweeps.Prune,
 	} {
 		if _, err := scheduleParser().Parse(expr); err != nil {
 			return bad(key, fmt.Sprintf("%q is not a cron expression of six fields (seconds first): %v", expr, err))
@@ -218,6 +224,8 @@ func (c Config) check() error {
 		return bad("plan_time", "the time for a plan lies between 50ms and 1h")
 	case c.SolverMemoryMiB < 64 || c.SolverMemoryMiB > 2048:
 		return bad("solver_memory_mib", "a solver's memory lies between 64 and 2048 MiB")
+	case c.KeepLogs < time.Hour || c.KeepPlans < time.Hour:
+		return bad("keep_logs", "logs and plans are kept for an hour at least")
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
 		return bad("log_level", "a log level is debug, info, warn or error")
 	case !filepath.IsAbs(c.DataDir):

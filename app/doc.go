@@ -10,6 +10,7 @@
 //	plan       jobs, offers, leases → optimizer → admission → leases, tasks
 //	reconcile  what providers list ↔ leases; idle machines; moves
 //	charge     leases × prices → ledger → charges
+//	prune      old log lines and plans are forgotten
 //	rebalance  the plan without its history → moves, when they pay
 //
 // # Starting and stopping

@@ -18,7 +18,9 @@ func (p plansPart) List(ctx context.Context, limit int) ([]api.Plan, error) {
 	out := make([]api.Plan, 0, len(plans))
 	for _, plan := range plans {
 		plan.Leases, plan.Refusals, plan.RunnersUp = nil, nil, nil
-		out = append(out, api.PlanOf(plan, name))
+		view := api.PlanOf(plan, name)
+		view.Summary = "" // it counts what the list leaves out
+		out = append(out, view)
 	}
 	return out, nil
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"purser"
 	"purser/ledger"
@@ -38,6 +39,16 @@ func (a *App) charge(ctx context.Context) (lines int, err error) {
 		errs = append(errs, a.db.SaveCharges(ctx, in.Lease.ID, charges, through))
 	}
 	return lines, errors.Join(errs...)
+}
+
+// prune forgets old lines and plans. Charges and the audit stay for good.
+func (a *App) prune(ctx context.Context) error {
+	now := a.now()
+	lines, plans, err := a.db.Prune(ctx, now.Add(-a.config.KeepLogs), now.Add(-a.config.KeepPlans))
+	if lines+plans > 0 {
+		a.log.Info("pruned", slog.Int("lines", lines), slog.Int("plans", plans))
+	}
+	return err
 }
 
 // projects gives the project of each task's job.

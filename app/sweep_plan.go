@@ -154,9 +154,19 @@ func (a *App) startUp(purser.Offer) time.Duration { return 0 }
 // heldLeases are the leases that stand, with what runs on them or is on its way to
 // them. A spot lease costs what spot costs now.
 func heldLeases(snap postgres.Snapshot, price map[purser.OfferID]purser.USDPerHour) []optimizer.Held {
+	live := map[purser.JobID]bool{}
+	for _, j := range snap.Jobs {
+		live[j.ID] = true
+	}
 	on := map[purser.LeaseID][]purser.Placement{}
+	ending := map[purser.LeaseID]purser.Shape{} // room that tasks of cancelled jobs still have
 	for _, t := range snap.Tasks {
-		if t.Lease != "" {
+		switch s := ending[t.Lease]; {
+		case t.Lease == "":
+		case !live[t.Job]:
+			s.Devices, s.MilliCPU, s.MemoryMiB = s.Devices+t.Devices, s.MilliCPU+t.MilliCPU, s.MemoryMiB+t.MemoryMiB
+			ending[t.Lease] = s
+		default:
 			on[t.Lease] = append(on[t.Lease], purser.Placement{
 				Job: t.Job, Group: t.Group, Replica: t.Replica, Variant: t.Variant, Devices: t.Devices, MilliCPU: t.MilliCPU, MemoryMiB: t.MemoryMiB,
 			})
@@ -169,6 +179,11 @@ func heldLeases(snap postgres.Snapshot, price map[purser.OfferID]purser.USDPerHo
 		}
 		if p, ok := price[l.Offer.ID()]; ok && l.Offer.Option == purser.Spot {
 			l.Offer.UnitPrice = p
+		}
+		if s, ok := ending[l.ID]; ok && (s.Devices >= l.Offer.Devices || len(on[l.ID]) == 0) {
+			continue // nothing of it can be counted on yet
+		} else if ok {
+			l.Offer.Devices, l.Offer.MilliCPU, l.Offer.MemoryMiB = l.Offer.Devices-s.Devices, max(0, l.Offer.MilliCPU-s.MilliCPU), max(0, l.Offer.MemoryMiB-s.MemoryMiB)
 		}
 		held = append(held, optimizer.Held{Lease: l, Placements: on[l.ID]})
 	}

@@ -46,6 +46,7 @@ func (a *App) newSweeps() (*sweeps, error) {
 		{"plan", a.config.Sweeps.Plan, false, a.config.PlanTime + time.Minute, a.plan},
 		{"reconcile", a.config.Sweeps.Reconcile, true, 2 * time.Minute, a.reconcile},
 		{"charge", a.config.Sweeps.Charge, false, 5 * time.Minute, func(ctx context.Context) error { _, err := a.charge(ctx); return err }},
+		{"prune", a.config.Sweeps.Prune, false, 10 * time.Minute, a.prune},
 		{"rebalance", a.config.Sweeps.Rebalance, false, a.config.PlanTime + time.Minute, a.scheduledRebalance},
 	} {
 		schedule, err := scheduleParser().Parse(w.expr)

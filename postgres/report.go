@@ -131,7 +131,7 @@ func (w *world) judge(l *leaseRow, t *taskRow, reports map[purser.TaskID]TaskRep
 		return verdictEnded
 	case listed && r.State == purser.TaskRunning && t.State == purser.TaskPlaced:
 		return verdictRuns
-	case listed && (r.Progress != t.Progress || (r.Checkpoint != "" && r.Checkpoint != t.Checkpoint) || (r.Port != 0 && r.Port != t.port) || !t.missingSince.IsZero()):
+	case listed && (r.Progress != t.Progress || (r.Checkpoint != "" && r.Checkpoint != t.Checkpoint) || (r.Port != 0 && r.Port != t.Port) || !t.missingSince.IsZero()):
 		return verdictNote
 	case listed:
 		return verdictNothing
@@ -171,7 +171,7 @@ func (t *taskRow) hold(r TaskReport) {
 		t.Checkpoint = r.Checkpoint
 	}
 	if r.Port != 0 {
-		t.port = r.Port
+		t.Port = r.Port
 	}
 }
 

@@ -98,7 +98,7 @@ func (w *world) requeue(t *taskRow, reason string) error {
 		return err
 	}
 	t.Lease, t.Variant, t.Devices, t.MilliCPU, t.MemoryMiB, t.PlacedAt = "", "", 0, 0, 0, time.Time{}
-	t.joined, t.missingSince, t.port = false, time.Time{}, 0
+	t.joined, t.missingSince, t.Port = false, time.Time{}, 0
 	t.setStop(stopNot)
 	return w.follow(t.ID, t, true)
 }

@@ -43,7 +43,6 @@ func (s stopReason) forGood() bool { return s == stopUnneeded || s == stopCancel
 type taskRow struct {
 	purser.Task
 	newest       bool // no later attempt exists
-	port         int
 	stopFor      stopReason
 	missingSince time.Time
 	joined       bool // an agent has joined its lease, so the agent may hold it
@@ -65,7 +64,7 @@ const (
 func scanTaskRow(row pgx.CollectableRow) (*taskRow, error) {
 	t := &taskRow{}
 	err := row.Scan(&t.ID, &t.Job, &t.Group, &t.Replica, &t.Attempt, &t.Failures, &t.State, &t.newest, &t.Lease, &t.Variant, &t.Devices,
-		&t.MilliCPU, &t.MemoryMiB, &t.Checkpoint, &t.Progress, &t.port, &t.ExitCode, &t.Reason, &t.stopFor, optional{&t.missingSince}, &t.QueuedAt,
+		&t.MilliCPU, &t.MemoryMiB, &t.Checkpoint, &t.Progress, &t.Port, &t.ExitCode, &t.Reason, &t.stopFor, optional{&t.missingSince}, &t.QueuedAt,
 		optional{&t.PlacedAt}, optional{&t.StartedAt}, optional{&t.EndedAt}, &t.joined)
 	t.Stop = t.stopFor != stopNot
 	return t, err
@@ -124,7 +123,7 @@ func insertTasks(ctx context.Context, t *tx, tasks []*taskRow) error {
 		r := tasks[i]
 		return []any{
 			string(r.ID), string(r.Job), r.Group, r.Replica, r.Attempt, r.Failures, string(r.State), r.newest, nullText(r.Lease), r.Variant, int64(r.Devices),
-			r.MilliCPU, r.MemoryMiB, r.Checkpoint, r.Progress, r.port, r.ExitCode, r.Reason, string(r.stopFor), nullTime(r.missingSince), utc(r.QueuedAt),
+			r.MilliCPU, r.MemoryMiB, r.Checkpoint, r.Progress, r.Port, r.ExitCode, r.Reason, string(r.stopFor), nullTime(r.missingSince), utc(r.QueuedAt),
 			nullTime(r.PlacedAt), nullTime(r.StartedAt), nullTime(r.EndedAt),
 		}, nil
 	}))
@@ -139,7 +138,7 @@ func updateTasks(ctx context.Context, t *tx, tasks []*taskRow) error {
 			checkpoint = $9, progress = $10, port = $11, exit_code = $12, reason = $13, stop_for = $14, missing_since = $15, queued_at = $16,
 			placed_at = $17, started_at = $18, ended_at = $19 where id = $1`,
 			string(r.ID), string(r.State), r.newest, nullText(r.Lease), r.Variant, int64(r.Devices), r.MilliCPU, r.MemoryMiB,
-			r.Checkpoint, r.Progress, r.port, r.ExitCode, r.Reason, string(r.stopFor), nullTime(r.missingSince), utc(r.QueuedAt),
+			r.Checkpoint, r.Progress, r.Port, r.ExitCode, r.Reason, string(r.stopFor), nullTime(r.missingSince), utc(r.QueuedAt),
 			nullTime(r.PlacedAt), nullTime(r.StartedAt), nullTime(r.EndedAt))
 	}
 	return t.SendBatch(ctx, batch).Close()
@@ -152,7 +151,7 @@ func noteTasks(ctx context.Context, t *tx, lease purser.LeaseID, tasks []*taskRo
 	for _, r := range tasks {
 		batch.Queue(`update tasks set progress = $3, checkpoint = $4, port = $5, missing_since = $6
 			where id = $1 and lease = $2 and state in ('placed', 'running')`,
-			string(r.ID), string(lease), r.Progress, r.Checkpoint, r.port, nullTime(r.missingSince))
+			string(r.ID), string(lease), r.Progress, r.Checkpoint, r.Port, nullTime(r.missingSince))
 	}
 	return t.SendBatch(ctx, batch).Close()
 }

@@ -98,7 +98,7 @@ export interface paths {
         };
         /**
          * Say whether Purser can do its work
-         * @description 200 when it can, or is degraded; 503 when its database does not answer.
+         * @description 200 when it can, or is degraded; 503 while it starts, and when its database does not answer.
          */
         get: operations["get-health"];
         put?: never;
@@ -956,6 +956,8 @@ export interface components {
             milli_devices?: number;
             /** Format: date-time */
             placed_at?: string;
+            /** Format: int64 */
+            port?: number;
             /** Format: double */
             progress?: number;
             /** Format: date-time */
