@@ -98,6 +98,10 @@ func (p accessPart) SignIn(ctx context.Context, code string) (string, time.Time,
 	return cookie, until, p.db.SaveSession(ctx, hashOf(cookie), t.ID, until)
 }
 
+func (p accessPart) SignOut(ctx context.Context, cookie string) error {
+	return p.db.EndSession(ctx, hashOf(cookie))
+}
+
 func (p accessPart) NewLogin(ctx context.Context, who server.Identity) (api.Login, error) {
 	code, till := newSecret(""), p.now().Add(loginLife)
 	if err := p.db.CreateLogin(ctx, hashOf(code), who.Token, till); err != nil {

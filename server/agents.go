@@ -27,6 +27,7 @@ func (s *Server) registerAgents() {
 	type joinOut struct{ Body api.AgentJoined }
 	agentOnly(s, huma.Operation{
 		OperationID: "agent-join", Method: http.MethodPost, Path: "/v1/agent/join", Summary: "Join: an agent says that its machine is up", Tags: tags,
+		MaxBodyBytes: 64 << 10,
 	}, func(ctx context.Context, in *joinIn) (*joinOut, error) {
 		token, err := agentBearer(in.Authorization)
 		if err != nil {
@@ -42,6 +43,7 @@ func (s *Server) registerAgents() {
 	type reportOut struct{ Body api.AgentOrders }
 	agentOnly(s, huma.Operation{
 		OperationID: "agent-report", Method: http.MethodPost, Path: "/v1/agent/report", Summary: "Report what runs and read what is to run", Tags: tags,
+		MaxBodyBytes: 4 << 20, // agents send about 1 MiB at most
 	}, func(ctx context.Context, in *reportIn) (*reportOut, error) {
 		secret, err := agentBearer(in.Authorization)
 		if err != nil {

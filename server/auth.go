@@ -28,16 +28,30 @@ type Access interface {
 	Session(ctx context.Context, cookie string) (Identity, error)
 	// SignIn exchanges a one-time code for a session; a second time is unauthorized.
 	SignIn(ctx context.Context, code string) (cookie string, until time.Time, err error)
+	// SignOut ends a session; an unknown one is no error.
+	SignOut(ctx context.Context, cookie string) error
 	// NewLogin makes a one-time code for the caller.
 	NewLogin(ctx context.Context, who Identity) (api.Login, error)
 }
 
 const cookieName = "purser_session"
 
-type identityKey struct{}
+type (
+	identityKey struct{}
+	againKey    struct{}
+)
 
 func withIdentity(ctx context.Context, who Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, who)
+}
+
+// stillPermitted asks again what permit asked when the call began, for calls that
+// last: a token may have been revoked since.
+func stillPermitted(ctx context.Context) error {
+	if again, ok := ctx.Value(againKey{}).(func(context.Context) error); ok {
+		return again(ctx)
+	}
+	return purser.Errorf(purser.KindInternal, "server", "the call was never permitted")
 }
 
 // caller is who an operation's permission was checked for.
@@ -93,16 +107,27 @@ func (s *Server) permit(need api.Role) func(huma.Context, func(huma.Context)) {
 		if c, err := huma.ReadCookie(hc, cookieName); err == nil {
 			cookie = c.Value
 		}
-		who, err := s.identify(hc.Context(), hc.Header("Authorization"), cookie)
-		if err == nil && rank(who.Role) < rank(need) {
-			err = purser.Errorf(purser.KindForbidden, "server", "this call needs the role %s; the token %q has %s", need, who.Name, who.Role)
-		}
+		authorization := hc.Header("Authorization")
+		who, err := s.allowed(hc.Context(), need, authorization, cookie)
 		if err != nil {
 			s.refuse(hc, err)
 			return
 		}
-		next(huma.WithContext(hc, withIdentity(hc.Context(), who)))
+		ctx := context.WithValue(withIdentity(hc.Context(), who), againKey{}, func(ctx context.Context) error {
+			_, err := s.allowed(ctx, need, authorization, cookie)
+			return err
+		})
+		next(huma.WithContext(hc, ctx))
 	}
+}
+
+// allowed finds the caller and holds the role against what is needed.
+func (s *Server) allowed(ctx context.Context, need api.Role, authorization, cookie string) (Identity, error) {
+	who, err := s.identify(ctx, authorization, cookie)
+	if err == nil && rank(who.Role) < rank(need) {
+		err = purser.Errorf(purser.KindForbidden, "server", "this call needs the role %s; the token %q has %s", need, who.Name, who.Role)
+	}
+	return who, err
 }
 
 func (s *Server) refuse(hc huma.Context, err error) {
@@ -123,12 +148,15 @@ func (s *Server) registerAccess() {
 		Code string `json:"code" minLength:"1" maxLength:"200" doc:"The one-time code."`
 	}
 	type signInInput struct{ Body codeBody }
+	type signOutInput struct {
+		Session string `cookie:"purser_session" hidden:"true"`
+	}
 	type signedIn struct {
 		SetCookie http.Cookie `header:"Set-Cookie"`
 	}
 	open(s, huma.Operation{
 		OperationID: "sign-in", Method: http.MethodPost, Path: "/v1/session", DefaultStatus: http.StatusNoContent,
-		Summary: "Exchange a one-time code for a session cookie", Tags: []string{"access"},
+		Summary: "Exchange a one-time code for a session cookie", Tags: []string{"access"}, MaxBodyBytes: 4 << 10,
 	}, func(ctx context.Context, in *signInInput) (*signedIn, error) {
 		cookie, until, err := s.parts.Access.SignIn(ctx, in.Body.Code)
 		if err != nil {
@@ -141,8 +169,13 @@ func (s *Server) registerAccess() {
 	})
 	open(s, huma.Operation{
 		OperationID: "sign-out", Method: http.MethodDelete, Path: "/v1/session", DefaultStatus: http.StatusNoContent,
-		Summary: "Drop the session cookie", Tags: []string{"access"},
-	}, func(context.Context, *struct{}) (*signedIn, error) {
+		Summary: "End the session and drop its cookie", Tags: []string{"access"},
+	}, func(ctx context.Context, in *signOutInput) (*signedIn, error) {
+		if in.Session != "" {
+			if err := s.parts.Access.SignOut(ctx, in.Session); err != nil {
+				return nil, err
+			}
+		}
 		return &signedIn{SetCookie: http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.config.TLS}}, nil
 	})
 	type login struct{ Body api.Login }
@@ -162,11 +195,7 @@ func (s *Server) permitEcho(need api.Role, next echo.HandlerFunc) echo.HandlerFu
 		if k, err := c.Cookie(cookieName); err == nil {
 			cookie = k.Value
 		}
-		who, err := s.identify(c.Request().Context(), c.Request().Header.Get("Authorization"), cookie)
-		if err == nil && rank(who.Role) < rank(need) {
-			err = purser.Errorf(purser.KindForbidden, "server", "this needs the role %s", need)
-		}
-		if err != nil {
+		if _, err := s.allowed(c.Request().Context(), need, c.Request().Header.Get("Authorization"), cookie); err != nil {
 			return err
 		}
 		return next(c)

@@ -54,11 +54,24 @@ func (s *Server) registerEvents() {
 	op := huma.Operation{
 		OperationID: "stream-events", Method: http.MethodGet, Path: "/v1/events/stream", Summary: "Follow events as they come (server-sent events)", Tags: tags,
 		Security:    []map[string][]string{{securityBearer: {string(api.RoleViewer)}}, {securityCookie: {string(api.RoleViewer)}}},
-		Middlewares: huma.Middlewares{s.permit(api.RoleViewer)},
+		Middlewares: huma.Middlewares{s.permit(api.RoleViewer), s.boundStreams},
 	}
 	sse.Register(s.api, op, map[string]any{"message": purser.Event{}, "ping": Ping{}}, func(ctx context.Context, in *streamIn, send sse.Sender) {
 		s.stream(ctx, startOf(in.After, in.LastID), send)
 	})
+}
+
+// maxStreams bounds the streams that are open at once: each holds a connection, and
+// reads the database when something happens.
+const maxStreams = 500
+
+func (s *Server) boundStreams(hc huma.Context, next func(huma.Context)) {
+	defer s.streams.Add(-1)
+	if s.streams.Add(1) > maxStreams {
+		s.refuse(hc, &purser.Error{Kind: purser.KindThrottled, Op: "server", Message: "too many streams are open", RetryAfter: 30 * time.Second})
+		return
+	}
+	next(hc)
 }
 
 func startOf(after int64, lastID string) int64 {
@@ -72,8 +85,9 @@ func startOf(after int64, lastID string) int64 {
 	return max(n, after)
 }
 
-// stream sends events until the caller goes or the server stops. An error ends the
-// stream; the caller reconnects from the last event that it saw.
+// stream sends events until the caller goes, may no longer see them, or the server
+// stops. An error ends the stream; the caller reconnects from the last event that
+// it saw.
 func (s *Server) stream(ctx context.Context, after int64, send sse.Sender) {
 	ctx, cancel := context.WithCancel(ctx) // ends the watch with the stream
 	defer cancel()
@@ -92,7 +106,7 @@ func (s *Server) stream(ctx context.Context, after int64, send sse.Sender) {
 	}
 	for {
 		events, err := s.parts.Events.Events(ctx, after, eventPage)
-		if err != nil {
+		if err != nil || len(events) > 0 && stillPermitted(ctx) != nil {
 			return
 		}
 		for _, e := range events {
@@ -114,6 +128,9 @@ func (s *Server) stream(ctx context.Context, after int64, send sse.Sender) {
 				return
 			}
 		case <-ping.C:
+			if stillPermitted(ctx) != nil {
+				return
+			}
 			if send(sse.Message{Data: Ping{At: time.Now().UTC()}}) != nil {
 				return
 			}

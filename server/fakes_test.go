@@ -12,13 +12,15 @@ import (
 
 // fake is a small world behind the API, in memory.
 type fake struct {
-	mu       sync.Mutex
-	jobs     []purser.Job
-	events   []purser.Event
-	watchers []chan struct{}
-	logins   map[string]bool
-	fail     error // what every read of jobs answers, when set
-	imported []byte
+	mu        sync.Mutex
+	jobs      []purser.Job
+	events    []purser.Event
+	watchers  []chan struct{}
+	logins    map[string]bool
+	revoked   map[string]bool
+	signedOut []string
+	fail      error // what every read of jobs answers, when set
+	imported  []byte
 }
 
 func parts(f *fake) server.Parts {
@@ -35,7 +37,12 @@ func (f *fake) Health(context.Context) api.Health {
 type access struct{ *fake }
 
 // Tokens are named after their roles.
-func (access) Authenticate(_ context.Context, bearer string) (server.Identity, error) {
+func (a access) Authenticate(_ context.Context, bearer string) (server.Identity, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.revoked[bearer] {
+		return server.Identity{}, purser.Errorf(purser.KindUnauthorized, "fake", "the token was revoked")
+	}
 	switch bearer {
 	case "viewer", "operator", "admin":
 		return server.Identity{Name: bearer, Token: "tok-" + bearer, Role: api.Role(bearer)}, nil
@@ -55,6 +62,13 @@ func (a access) SignIn(_ context.Context, code string) (string, time.Time, error
 	}
 	delete(a.logins, code)
 	return "viewer", time.Now().Add(time.Hour), nil
+}
+
+func (a access) SignOut(_ context.Context, cookie string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.signedOut = append(a.signedOut, cookie)
+	return nil
 }
 
 func (a access) NewLogin(_ context.Context, who server.Identity) (api.Login, error) {

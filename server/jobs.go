@@ -65,7 +65,7 @@ func (s *Server) registerJobs() {
 	type fileIn struct{ Body api.JobFile }
 	type submitted struct{ Body api.Submitted }
 	register(s, api.RoleOperator, huma.Operation{
-		OperationID: "submit-jobs", Method: http.MethodPost, Path: "/v1/jobs", Tags: tags,
+		OperationID: "submit-jobs", Method: http.MethodPost, Path: "/v1/jobs", Tags: tags, BodyReadTimeout: uploadTime,
 		Summary: "Submit the jobs of a job file", Description: "Submitting the same again changes nothing. Either all jobs of the file are taken or none.",
 	}, func(ctx context.Context, in *fileIn) (*submitted, error) {
 		jobs, err := parseJobs(in.Body)

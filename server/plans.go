@@ -45,7 +45,8 @@ func (s *Server) registerPlans() {
 	})
 	type fileIn struct{ Body api.JobFile }
 	register(s, api.RoleViewer, huma.Operation{
-		OperationID: "what-if", Method: http.MethodPost, Path: "/v1/plans", Summary: "Plan a job file beside all that is there, and change nothing", Tags: tags,
+		OperationID: "what-if", Method: http.MethodPost, Path: "/v1/plans", BodyReadTimeout: uploadTime,
+		Summary: "Plan a job file beside all that is there, and change nothing", Tags: tags,
 	}, func(ctx context.Context, in *fileIn) (*planOut, error) {
 		jobs, err := parseJobs(in.Body)
 		if err != nil {

@@ -40,6 +40,9 @@ type Prices interface {
 // maxPriceFile bounds an imported price list, in bytes as it is sent.
 const maxPriceFile = 64 << 20
 
+// uploadTime bounds how long a large body may take to come in; small ones have 5 s.
+const uploadTime = 90 * time.Second
+
 func (s *Server) registerPrices() {
 	tags := []string{"prices"}
 	type offersIn struct {
@@ -116,7 +119,7 @@ func (s *Server) registerFeeds(tags []string) {
 	}
 	type importOut struct{ Body api.PriceReport }
 	register(s, api.RoleAdmin, huma.Operation{
-		OperationID: "import-prices", Method: http.MethodPost, Path: "/v1/prices/import", Tags: tags, MaxBodyBytes: maxPriceFile,
+		OperationID: "import-prices", Method: http.MethodPost, Path: "/v1/prices/import", Tags: tags, MaxBodyBytes: maxPriceFile, BodyReadTimeout: uploadTime,
 		Summary: "Import a price list in the catalogue form, plain or gzip", Description: "It is taken whole or not at all. An older price never overwrites a newer one.",
 	}, func(ctx context.Context, in *importIn) (*importOut, error) {
 		report, err := s.parts.Prices.Import(ctx, caller(ctx).Name, PriceFile{Name: in.Name, Provider: in.Provider, AsOf: in.AsOf, Content: in.RawBody})

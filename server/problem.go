@@ -139,6 +139,9 @@ func (s *Server) echoError(err error, c echo.Context) {
 		c.Response().Header()[k] = v
 	}
 	c.Response().Header().Set("Content-Type", "application/problem+json")
+	if p.Status == http.StatusUnauthorized {
+		c.Response().Header().Set("WWW-Authenticate", "Bearer")
+	}
 	body, _ := json.Marshal(p.Problem)
 	c.Response().WriteHeader(p.Status)
 	_, _ = c.Response().Write(append(body, '\n'))

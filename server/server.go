@@ -12,7 +12,9 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -50,14 +52,15 @@ type Parts struct {
 
 // Server is the HTTP side of Purser.
 type Server struct {
-	config Config
-	parts  Parts
-	log    *slog.Logger
-	echo   *echo.Echo
-	api    huma.API
-	http   *http.Server
-	done   chan struct{} // closed when the streams are to end
-	once   sync.Once
+	config  Config
+	parts   Parts
+	log     *slog.Logger
+	echo    *echo.Echo
+	api     huma.API
+	http    *http.Server
+	done    chan struct{} // closed when the streams are to end
+	once    sync.Once
+	streams atomic.Int64 // that are open
 }
 
 // humaErrors sets huma's one hook for errors; it is a variable of that package.
@@ -88,7 +91,8 @@ func New(config Config, parts Parts) *Server {
 	s.serveWeb()
 	s.http = &http.Server{
 		Handler: s.echo, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
-		ErrorLog: slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug),
+		WriteTimeout: answerTime,
+		ErrorLog:     slog.NewLogLogger(config.Logger.Handler(), slog.LevelDebug),
 	}
 	return s
 }
@@ -116,10 +120,19 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Shutdown ends the streams, lets the calls under way finish, and closes.
+// answerTime bounds a call from its first byte to the last of its answer: a caller
+// who does not read is let go. Streams bound each message of theirs instead.
+const answerTime = 5 * time.Minute
+
+// Shutdown ends the streams, lets the calls under way finish, and closes. Calls
+// that have not finished when ctx ends are cut off.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.once.Do(func() { close(s.done) })
-	return purser.Wrap(purser.KindUnavailable, "server.Shutdown", s.http.Shutdown(ctx))
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	return purser.Wrap(purser.KindUnavailable, "server.Shutdown", err)
 }
 
 // apiConfig describes the API. Money is a number on the wire, whatever it is in Go.
@@ -180,7 +193,8 @@ func (s *Server) middleware() {
 			return purser.Errorf(purser.KindInternal, "server", "panic: %v", err)
 		}}),
 		s.observe(),
-		echo.WrapMiddleware(http.NewCrossOriginProtection().Handler),
+		noStore,
+		sameOrigin,
 		middleware.RateLimiterWithConfig(middleware.RateLimiterConfig{
 			Store: middleware.NewRateLimiterMemoryStoreWithConfig(middleware.RateLimiterMemoryStoreConfig{
 				Rate: callsPerSecond, Burst: 2 * callsPerSecond, ExpiresIn: 3 * time.Minute,
@@ -193,6 +207,27 @@ func (s *Server) middleware() {
 	)
 	// Nobody but a direct caller is believed about the caller's address.
 	s.echo.IPExtractor = echo.ExtractIPDirect()
+}
+
+// noStore keeps answers of the API out of caches: they hold tokens and prices.
+func noStore(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if strings.HasPrefix(c.Request().URL.Path, "/v1/") {
+			c.Response().Header().Set("Cache-Control", "no-store")
+		}
+		return next(c)
+	}
+}
+
+// sameOrigin refuses writes that a page of another site makes a browser send.
+func sameOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(c echo.Context) error {
+		if err := protection.Check(c.Request()); err != nil {
+			return &purser.Error{Kind: purser.KindForbidden, Op: "server", Message: "a page of another site may not call this", Cause: err}
+		}
+		return next(c)
+	}
 }
 
 type requestIDKey struct{}

@@ -386,7 +386,7 @@ export interface paths {
         put?: never;
         /** Exchange a one-time code for a session cookie */
         post: operations["sign-in"];
-        /** Drop the session cookie */
+        /** End the session and drop its cookie */
         delete: operations["sign-out"];
         options?: never;
         head?: never;
