@@ -7,8 +7,10 @@ import (
 	"encoding/base64"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"purser"
 	"purser/api"
@@ -34,36 +36,46 @@ func hashOf(secret string) []byte {
 }
 
 // ensureToken sees to it that the CLI of this host can reach the server. A token
-// is made when the database has none, or when this host's own private database is
-// there and its token's file is not: whoever holds the data may do so.
+// is made when the database has no administrator's token that is valid, or when this
+// host's own private database is there and its token's file is not: whoever holds the
+// data may do so.
 func (a *App) ensureToken(ctx context.Context) error {
 	path := filepath.Join(a.config.DataDir, CredentialsFile)
 	kept, err := ReadCredentials(path)
 	if err == nil && kept.Token != "" {
-		if _, err := a.db.TokenByHash(ctx, hashOf(kept.Token), a.now()); err == nil {
+		_, err := a.db.TokenByHash(ctx, hashOf(kept.Token), a.now())
+		switch {
+		case err == nil:
 			kept.URL = a.url
 			a.credentials = kept
 			return writeCredentials(path, kept)
+		case purser.KindOf(err) != purser.KindUnauthorized:
+			return err // it may be valid all the same
 		}
 	}
 	tokens, err := a.db.Tokens(ctx)
 	if err != nil {
 		return err
 	}
-	if len(tokens) > 0 && a.private == nil {
+	if a.private == nil && slices.ContainsFunc(tokens, a.administers) {
 		a.log.Info("no token of this host", slog.String("hint", "give the CLI one with PURSER_TOKEN"))
 		return nil
 	}
 	secret := newSecret("purser_")
-	id := postgres.NewID("tok", a.now())
-	err = a.db.CreateToken(ctx, a.replica, postgres.Token{
-		ID: id, Name: "local-" + strings.TrimPrefix(id, "tok-"), Role: string(api.RoleAdmin), Hash: hashOf(secret), CreatedAt: a.now(),
-	})
-	if err != nil {
+	a.credentials, a.freshToken = Credentials{URL: a.url, Token: secret}, true
+	// The file comes first: a token that nobody holds could never be used again.
+	if err := writeCredentials(path, a.credentials); err != nil {
 		return err
 	}
-	a.credentials, a.freshToken = Credentials{URL: a.url, Token: secret}, true
-	return writeCredentials(path, a.credentials)
+	id := postgres.NewID("tok", a.now())
+	return a.db.CreateToken(ctx, a.replica, postgres.Token{
+		ID: id, Name: "local-" + strings.TrimPrefix(id, "tok-"), Role: string(api.RoleAdmin), Hash: hashOf(secret), CreatedAt: a.now(),
+	})
+}
+
+// administers says whether a token may make others now.
+func (a *App) administers(t postgres.Token) bool {
+	return t.Role == string(api.RoleAdmin) && t.RevokedAt.IsZero() && (t.ExpiresAt.IsZero() || a.now().Before(t.ExpiresAt))
 }
 
 type accessPart struct{ *App }
@@ -138,11 +150,17 @@ func optional(t time.Time) *time.Time {
 
 func (p tokensPart) Create(ctx context.Context, actor string, n api.NewToken) (api.CreatedToken, error) {
 	now := p.now()
+	if strings.ContainsFunc(n.Name, unicode.IsControl) || strings.TrimSpace(n.Name) == "" {
+		return api.CreatedToken{}, purser.Errorf(purser.KindInvalid, "app.CreateToken", "a token's name has to be readable text")
+	}
 	t := postgres.Token{ID: postgres.NewID("tok", now), Name: n.Name, Role: string(n.Role), CreatedAt: now}
 	if n.ValidFor != "" {
 		d, err := purser.ParseDuration(n.ValidFor)
 		if err != nil {
 			return api.CreatedToken{}, err
+		}
+		if d < time.Minute {
+			return api.CreatedToken{}, purser.Errorf(purser.KindInvalid, "app.CreateToken", "a token is valid for a minute at least, not for %s", d)
 		}
 		t.ExpiresAt = now.Add(d)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,6 +33,8 @@ type Options struct {
 	Now     func() time.Time // Defaults to time.Now in UTC.
 	// Agent is the program that local machines run as their agent. Defaults to this program.
 	Agent string
+	// Host is this host's name among those that share a database. Defaults to the system's.
+	Host string
 }
 
 // App is one running server with everything in it.
@@ -65,6 +66,8 @@ type App struct {
 	changes    *changes
 	sweeps     *sweeps
 	last       lastPlan
+	names      jobNames
+	asked      chan struct{} // holds a value while a plan is made that somebody waits for
 	ready      atomic.Bool
 
 	background sync.WaitGroup
@@ -84,6 +87,7 @@ func New(config Config, options Options) *App {
 	return &App{
 		config: config, options: options, log: options.Logger, now: options.Now, rehearsal: true,
 		registry: registry, metrics: newAppMetrics(registry), failed: make(chan error, 8), changes: newChanges(),
+		asked: make(chan struct{}, 1),
 	}
 }
 
@@ -118,6 +122,7 @@ func (a *App) Start(ctx context.Context, progress func(string)) (err error) {
 		{"", a.startFolders},
 		{"starting the database", a.startDatabase},
 		{"bringing the schema up", a.startStore},
+		{"", a.hostLock},
 		{"loading the solver", a.startSolver},
 		{"", a.startLimits},
 		{"", a.listen},
@@ -138,28 +143,6 @@ func (a *App) Start(ctx context.Context, progress func(string)) (err error) {
 	a.log.Info("server is up", slog.String("url", a.url), slog.Bool("rehearsal", a.rehearsal), slog.String("server_id", a.replica))
 	return nil
 }
-
-func (a *App) startFolders(context.Context) error {
-	for _, dir := range []string{a.config.DataDir, a.machinesDir(), a.cacheDir()} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return &purser.Error{
-				Kind: purser.KindForbidden, Op: "app.Start", Message: fmt.Sprintf("the data folder %s cannot be made", a.config.DataDir),
-				Hint: "name another with --data-dir", Cause: err,
-			}
-		}
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return purser.Wrap(purser.KindInternal, "app.Start", err)
-	}
-	a.host = host
-	a.replica = postgres.NewID("server", a.now())
-	a.sweeps, err = a.newSweeps()
-	return err
-}
-
-func (a *App) machinesDir() string { return filepath.Join(a.config.DataDir, "machines") }
-func (a *App) cacheDir() string    { return filepath.Join(a.config.DataDir, "cache") }
 
 // fail reports a failure that ends the server; it never blocks.
 func (a *App) fail(err error) {
@@ -204,16 +187,8 @@ func (a *App) startLimits(context.Context) error {
 	return err
 }
 
-func readLimits(path string) (jobfile.Limits, error) {
-	if path == "" {
-		return jobfile.Limits{}, nil
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return jobfile.Limits{}, purser.Errorf(purser.KindInvalid, "app", "the limits file %s cannot be read: %w", path, err)
-	}
-	return jobfile.ParseLimits(path, b)
-}
+// callTime is how long calls under way may take to end when the server stops.
+const callTime = 10 * time.Second
 
 // listen opens the port first, since agents are told it, and serves at once:
 // health answers while the rest comes up.
@@ -232,6 +207,9 @@ func (a *App) listen(ctx context.Context) error {
 	if err := a.ensureToken(ctx); err != nil {
 		return errors.Join(err, l.Close())
 	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && !strings.HasPrefix(a.url, "https://") {
+		a.log.Warn("tokens cross the network in clear", slog.String("address", l.Addr().String()), slog.String("hint", "put TLS in front and set public_url to its https address"))
+	}
 	files, ok := web.Files()
 	if !ok {
 		files = nil
@@ -245,6 +223,8 @@ func (a *App) listen(ctx context.Context) error {
 		}
 	})
 	a.undo = append(a.undo, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, callTime)
+		defer cancel()
 		err := a.server.Shutdown(ctx)
 		a.background.Wait()
 		return err

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -170,8 +173,9 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 		}
 	}
 	if err := k.Unmarshal("", &c); err != nil {
-		return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "the configuration %s: %w", path, err)
+		return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "a setting in %s, a PURSER_ variable or a flag cannot be read: %w", path, err)
 	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
 	return c, c.check()
 }
 
@@ -215,6 +219,10 @@ func (c Config) check() error {
 			return bad(key, fmt.Sprintf("%q is not a cron expression of six fields (seconds first): %v", expr, err))
 		}
 	}
+	if err := c.checkAddresses(bad); err != nil {
+		return err
+	}
+	r := c.Rebalance
 	switch {
 	case c.MaxMachines < 1 || c.MaxMachines > 1000:
 		return bad("max_machines", "the machines that can be stood in for lie between 1 and 1000")
@@ -230,8 +238,27 @@ func (c Config) check() error {
 		return bad("log_level", "a log level is debug, info, warn or error")
 	case !filepath.IsAbs(c.DataDir):
 		return bad("data_dir", "the data folder must be an absolute path")
-	case c.Rebalance.Threshold < 0 || c.Rebalance.MinGain < 0 || c.Rebalance.MinShare < 0 || c.Rebalance.MinShare > 1:
-		return bad("rebalance", "the rule's figures must not be negative, and a share is at most 1")
+	case !within(r.Threshold, 1e6) || !within(r.MinGain, 1e9) || !within(r.MinShare, 1):
+		return bad("rebalance", "the rule's figures must not be negative; a threshold is at most a million, a gain a billion, a share 1")
+	}
+	return nil
+}
+
+// within is false for what is no number, too.
+func within(v, most float64) bool { return v >= 0 && v <= most }
+
+func (c Config) checkAddresses(bad func(key, message string) error) error {
+	if _, port, err := net.SplitHostPort(c.Listen); err != nil {
+		return bad("listen", fmt.Sprintf("%q is not an address with a port, such as %s", c.Listen, DefaultListen))
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return bad("listen", fmt.Sprintf("%q is not a port; ports lie between 0 and 65535", port))
+	}
+	if c.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return bad("public_url", "a public URL is http:// or https:// and a host, without a path")
 	}
 	return nil
 }

@@ -37,19 +37,33 @@ func ReadCredentials(path string) (Credentials, error) {
 	return c, nil
 }
 
-// writeCredentials replaces the file whole: a reader sees the old one or the new.
+// writeCredentials replaces the file whole: a reader sees the old one or the new,
+// also after a crash or on a full disk.
 func writeCredentials(path string, c Credentials) error {
+	const op = "app.writeCredentials"
 	b, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
-		return purser.Wrap(purser.KindInternal, "app.writeCredentials", err)
+		return purser.Wrap(purser.KindInternal, op, err)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // mode 0600
 	if err == nil {
 		_, err = tmp.Write(append(b, '\n'))
+		if err == nil {
+			err = tmp.Sync()
+		}
 		err = errors.Join(err, tmp.Close())
+		if err == nil {
+			err = os.Rename(tmp.Name(), path)
+		}
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
 	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
+	if err != nil {
+		return &purser.Error{
+			Kind: purser.KindUnavailable, Op: op, Message: "the token cannot be kept at " + path,
+			Hint: "make room there, or name another folder with --data-dir", Cause: err,
+		}
 	}
-	return purser.Wrap(purser.KindUnavailable, "app.writeCredentials", err)
+	return nil
 }

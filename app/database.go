@@ -18,15 +18,26 @@ const (
 	databaseWindow   = 5 * time.Minute
 )
 
+// database is a PostgreSQL that was started.
+type database interface {
+	Done() <-chan struct{} // closed when it has ended
+	Err() error            // why; nil when it was stopped
+	Stop(ctx context.Context) error
+}
+
 // privateDatabase is the private PostgreSQL, started again when it dies. Its
 // address stays the same, so connections come back by themselves.
 type privateDatabase struct {
-	config embedded.Config
-	log    *slog.Logger
-	fail   func(error)
+	start func(context.Context) (database, error)
+	now   func() time.Time
+	log   *slog.Logger
+	fail  func(error)
+
+	work   context.Context // ends when the server stops
+	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	server  *embedded.Server
+	server  database
 	stopped bool
 }
 
@@ -34,12 +45,18 @@ func (a *App) startDatabase(ctx context.Context) error {
 	if a.config.DatabaseURL != "" {
 		return nil
 	}
-	p := &privateDatabase{config: a.config.embedded(a.log), log: a.log, fail: a.fail}
-	s, err := embedded.Start(ctx, p.config)
+	config := a.config.embedded(a.log)
+	s, err := embedded.Start(ctx, config)
 	if err != nil {
 		return err
 	}
-	p.server = s
+	p := newPrivateDatabase(s, func(ctx context.Context) (database, error) {
+		s, err := embedded.Start(ctx, config)
+		if err != nil {
+			return nil, err // not s: a nil *embedded.Server is no nil database
+		}
+		return s, nil
+	}, a.log, a.fail)
 	a.private = p
 	a.config.DatabaseURL = s.DSN()
 	a.undo = append(a.undo, p.stop)
@@ -47,8 +64,14 @@ func (a *App) startDatabase(ctx context.Context) error {
 	return nil
 }
 
+func newPrivateDatabase(s database, start func(context.Context) (database, error), log *slog.Logger, fail func(error)) *privateDatabase {
+	p := &privateDatabase{start: start, now: time.Now, log: log, fail: fail, server: s}
+	p.work, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
 // attend starts the database again each time that it dies.
-func (p *privateDatabase) attend(s *embedded.Server) {
+func (p *privateDatabase) attend(s database) {
 	var deaths []time.Time
 	for {
 		<-s.Done()
@@ -59,7 +82,7 @@ func (p *privateDatabase) attend(s *embedded.Server) {
 		if stopped || died == nil {
 			return
 		}
-		now := time.Now()
+		now := p.now()
 		deaths = append(deaths, now)
 		if n := len(deaths); n > databaseRestarts && now.Sub(deaths[n-databaseRestarts-1]) < databaseWindow {
 			p.fail(purser.Errorf(purser.KindUnavailable, "app", "the private database died %d times within %s: %w", databaseRestarts+1, databaseWindow, died))
@@ -68,6 +91,9 @@ func (p *privateDatabase) attend(s *embedded.Server) {
 		p.log.Warn("the private database died and is started again", slog.Any("error", died))
 		next, err := p.again()
 		if err != nil {
+			if p.work.Err() != nil {
+				return // we stop
+			}
 			p.fail(errors.Join(died, err))
 			return
 		}
@@ -79,23 +105,26 @@ func (p *privateDatabase) attend(s *embedded.Server) {
 }
 
 // again starts the database, unless the server stops meanwhile.
-func (p *privateDatabase) again() (*embedded.Server, error) {
+func (p *privateDatabase) again() (database, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
 		return nil, nil //nolint:nilnil // there is neither a server nor a fault: we stop
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.work, 2*time.Minute)
 	defer cancel()
-	s, err := embedded.Start(ctx, p.config)
-	if err == nil {
-		p.server = s
-		p.log.Info("the private database is back")
+	s, err := p.start(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return s, err
+	p.server = s
+	p.log.Info("the private database is back")
+	return s, nil
 }
 
+// stop ends the database; a start that is under way is given up.
 func (p *privateDatabase) stop(ctx context.Context) error {
+	p.cancel()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stopped = true

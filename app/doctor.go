@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"purser"
@@ -72,6 +73,9 @@ func configFinding() Finding {
 	return Finding{Name: "configuration", OK: true, Says: says}
 }
 
+// accessWrite is access(2)'s W_OK.
+const accessWrite = 2
+
 func folderFinding(dir string) Finding {
 	says := dir
 	info, err := os.Stat(dir)
@@ -80,6 +84,10 @@ func folderFinding(dir string) Finding {
 		says, err = dir+" (made at the first start)", nil
 	case err == nil && !info.IsDir():
 		err = purser.Errorf(purser.KindInvalid, "app.Diagnose", "%s is not a folder", dir)
+	case err == nil && syscall.Access(dir, accessWrite) != nil:
+		err = unusable(dir, "cannot be written", nil)
+	case err == nil:
+		err = ours(dir)
 	}
 	return found("data folder", true, says, err)
 }
@@ -97,7 +105,11 @@ func databaseFinding(ctx context.Context, c Config) Finding {
 }
 
 func solverFinding(ctx context.Context, c Config) Finding {
-	rt, err := highs.New(ctx, highs.Config{CacheDir: filepath.Join(c.DataDir, "cache", "solver")})
+	cache := filepath.Join(c.DataDir, "cache", "solver")
+	if missing(cache) {
+		cache = "" // nothing is made here
+	}
+	rt, err := highs.New(ctx, highs.Config{CacheDir: cache})
 	says := ""
 	if err == nil {
 		says = "HiGHS " + rt.Version()

@@ -7,6 +7,10 @@ import (
 	"purser/api"
 )
 
+// failureShown is for how long a sweep's failure counts: the host whose sweep it was
+// may be gone for good.
+const failureShown = 2 * time.Hour
+
 type healthPart struct{ *App }
 
 // Health asks each part. It does not say why a part fails to people without a
@@ -26,7 +30,7 @@ func (p healthPart) Health(ctx context.Context) api.Health {
 		h.Status = "starting" // offers may still be missing
 	}
 	for _, s := range sweeps {
-		if s.Error != "" {
+		if s.Error != "" && p.now().Sub(s.ClaimedAt) < failureShown {
 			h.Parts["sweeps"], h.Status = s.Name+" failed; see the log", "degraded"
 		}
 	}

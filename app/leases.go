@@ -44,7 +44,7 @@ func (a *App) leaseViews(ctx context.Context, leases []purser.Lease) ([]api.Leas
 	if err != nil {
 		return nil, err
 	}
-	names := a.names(ctx)
+	names := a.namesOf(ctx)
 	on := map[purser.LeaseID][]api.LeaseTask{}
 	for _, t := range tasks {
 		on[t.Lease] = append(on[t.Lease], api.LeaseTask{
@@ -65,20 +65,4 @@ func (a *App) leaseViews(ctx context.Context, leases []purser.Lease) ([]api.Leas
 		out = append(out, v)
 	}
 	return out, nil
-}
-
-// names gives job names by id, read as they are asked for and each once.
-func (a *App) names(ctx context.Context) func(purser.JobID) string {
-	known := map[purser.JobID]string{}
-	return func(id purser.JobID) string {
-		if name, ok := known[id]; ok {
-			return name
-		}
-		name := string(id)
-		if j, err := a.db.Job(ctx, string(id)); err == nil {
-			name = j.Name
-		}
-		known[id] = name
-		return name
-	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"purser"
 	"purser/api"
@@ -14,7 +15,7 @@ func (p plansPart) List(ctx context.Context, limit int) ([]api.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := p.names(ctx)
+	name := p.namesOf(ctx)
 	out := make([]api.Plan, 0, len(plans))
 	for _, plan := range plans {
 		plan.Leases, plan.Refusals, plan.RunnersUp = nil, nil, nil
@@ -30,11 +31,16 @@ func (p plansPart) Get(ctx context.Context, id purser.PlanID) (api.Plan, error) 
 	if err != nil {
 		return api.Plan{}, err
 	}
-	return api.PlanOf(plan, p.names(ctx)), nil
+	return api.PlanOf(plan, p.namesOf(ctx)), nil
 }
 
 // WhatIf plans jobs as if they had been submitted now. Nothing is stored.
 func (p plansPart) WhatIf(ctx context.Context, jobs []purser.Job) (api.Plan, error) {
+	done, err := p.takeTurn(ctx)
+	if err != nil {
+		return api.Plan{}, err
+	}
+	defer done()
 	snap, err := p.db.Snapshot(ctx)
 	if err != nil {
 		return api.Plan{}, err
@@ -44,11 +50,11 @@ func (p plansPart) WhatIf(ctx context.Context, jobs []purser.Job) (api.Plan, err
 		jobs[i].ID = purser.JobID("whatif-" + jobs[i].Project + "/" + jobs[i].Name)
 		names[jobs[i].ID] = jobs[i].Name
 	}
-	plan, err := p.solve(ctx, snap, jobs, true)
+	plan, err := p.solve(ctx, snap, jobs, true, p.askedTime())
 	if err != nil {
 		return api.Plan{}, err
 	}
-	stored := p.names(ctx)
+	stored := p.namesOf(ctx)
 	plan.ID = "" // it is kept nowhere
 	return api.PlanOf(plan, func(id purser.JobID) string {
 		if name, ok := names[id]; ok {
@@ -59,5 +65,36 @@ func (p plansPart) WhatIf(ctx context.Context, jobs []purser.Job) (api.Plan, err
 }
 
 func (p plansPart) Rebalance(ctx context.Context, actor string, dryRun bool) (api.Rebalanced, error) {
-	return p.rebalance(ctx, actor, dryRun)
+	done, err := p.takeTurn(ctx)
+	if err != nil {
+		return api.Rebalanced{}, err
+	}
+	defer done()
+	return p.rebalance(ctx, actor, dryRun, p.askedTime())
+}
+
+// Plans that somebody waits for are made one at a time: each takes a processor and up
+// to the solver's memory for seconds, and any viewer may ask. A call waits for its turn
+// for turnTime; a search takes at most askedMost, since callers give up after a minute.
+const (
+	turnTime  = 15 * time.Second
+	askedMost = 15 * time.Second
+)
+
+func (a *App) askedTime() time.Duration { return min(a.config.PlanTime, askedMost) }
+
+// takeTurn waits for the turn to make a plan; throttled when it does not come.
+func (a *App) takeTurn(ctx context.Context) (done func(), err error) {
+	wait := time.NewTimer(turnTime)
+	defer wait.Stop()
+	select {
+	case a.asked <- struct{}{}:
+		return func() { <-a.asked }, nil
+	case <-ctx.Done():
+		return nil, purser.Wrap(purser.KindUnavailable, "app.takeTurn", ctx.Err())
+	case <-wait.C:
+		return nil, &purser.Error{
+			Kind: purser.KindThrottled, Op: "app.takeTurn", Message: "other plans are being made; ask again later", RetryAfter: turnTime,
+		}
+	}
 }

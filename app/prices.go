@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -74,7 +75,7 @@ func (p pricesPart) Quarantine(ctx context.Context, source string, limit int) ([
 }
 
 // Import reads the list whole before anything is stored.
-func (p pricesPart) Import(ctx context.Context, _ string, f server.PriceFile) (api.PriceReport, error) {
+func (p pricesPart) Import(ctx context.Context, actor string, f server.PriceFile) (api.PriceReport, error) {
 	if f.AsOf.After(p.now().Add(time.Hour)) {
 		return api.PriceReport{}, purser.Errorf(purser.KindInvalid, "app.Import", "prices cannot have been seen at %s, which is to come", f.AsOf.Format(time.RFC3339))
 	}
@@ -89,6 +90,7 @@ func (p pricesPart) Import(ctx context.Context, _ string, f server.PriceFile) (a
 	}
 	report, err := p.save(ctx, source, f.AsOf, rows)
 	if err == nil {
+		p.log.Info("prices imported", slog.String("source", source), slog.String("actor", actor), slog.Int("offers", report.Seen), slog.Int("quarantined", report.Quarantined))
 		p.sweeps.kick("plan")
 	}
 	return report, err

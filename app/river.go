@@ -24,6 +24,20 @@ type stepWorker struct {
 // Timeout bounds one step.
 func (w *stepWorker) Timeout(*river.Job[postgres.LeaseStep]) time.Duration { return stepTime }
 
+// retryMost bounds the wait after a step that failed. River's own back-off grows to
+// days, and a machine that is to end costs money meanwhile.
+const retryMost = 15 * time.Second
+
+// NextRetry doubles the wait from a second on.
+func (w *stepWorker) NextRetry(job *river.Job[postgres.LeaseStep]) time.Time {
+	return time.Now().Add(retryAfter(len(job.Errors)))
+}
+
+// retryAfter is the wait after so many failures.
+func retryAfter(failures int) time.Duration {
+	return min(retryMost, time.Second<<min(failures, 4))
+}
+
 // Work takes one step. A step that was overtaken by a later transition is dropped:
 // that transition brought a step of its own.
 func (w *stepWorker) Work(ctx context.Context, job *river.Job[postgres.LeaseStep]) error {

@@ -34,7 +34,7 @@ func (a *App) drain(ctx context.Context) error {
 	if a.db == nil || a.sweeps == nil {
 		return nil
 	}
-	a.sweeps.pause("collect", "plan", "rebalance")
+	a.sweeps.pause("collect", "plan", "rebalance", "prune")
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	n, err := a.db.DrainAll(ctx, a.replica, a.host, "the server stops")
@@ -80,16 +80,20 @@ func (a *App) lastCharges(ctx context.Context) error {
 	return err
 }
 
+// closeTime bounds the end of each part, so that one that hangs leaves the others
+// theirs. The private database is given 30 s to write down what it holds.
+const closeTime = 35 * time.Second
+
 // abort ends what was started, last first, without draining.
 func (a *App) abort() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
-	defer cancel()
 	if a.stopWork != nil {
 		a.stopWork()
 	}
 	var errs []error
 	for _, f := range slices.Backward(a.undo) {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		errs = append(errs, f(ctx))
+		cancel()
 	}
 	a.undo = nil
 	return errors.Join(errs...)

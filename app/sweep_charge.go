@@ -58,11 +58,11 @@ func (a *App) projects(ctx context.Context, tasks []purser.Task) (map[purser.Job
 		if _, ok := out[t.Job]; ok {
 			continue
 		}
-		j, err := a.db.Job(ctx, string(t.Job))
+		name, err := a.jobName(ctx, t.Job)
 		if err != nil {
 			return nil, err
 		}
-		out[t.Job] = j.Project
+		out[t.Job] = name.project
 	}
 	return out, nil
 }

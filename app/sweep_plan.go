@@ -46,7 +46,7 @@ func (a *App) plan(ctx context.Context) error {
 	if key == a.last.key && (!waits || a.now().Sub(a.last.at) < resolveEvery) {
 		return nil
 	}
-	plan, err := a.solve(ctx, snap, nil, true)
+	plan, err := a.solve(ctx, snap, nil, true, a.config.PlanTime)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,8 @@ func snapshotKey(s postgres.Snapshot) (key uint64, waits bool) {
 
 // solve makes a plan from a snapshot, and checks it with code that knows no solver.
 // more are jobs that are planned beside what is there. keep leaves what runs where
-// it is.
-func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.Job, keep bool) (purser.Plan, error) {
+// it is. limit bounds the search.
+func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.Job, keep bool, limit time.Duration) (purser.Plan, error) {
 	offers, err := a.db.Offers(ctx, postgres.OfferFilter{})
 	if err != nil {
 		return purser.Plan{}, err
@@ -112,7 +112,7 @@ func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.J
 	if err != nil {
 		return purser.Plan{}, err
 	}
-	plan, err := solveWithin(ctx, a.solver, problem, a.config.PlanTime)
+	plan, err := solveWithin(ctx, a.solver, problem, limit)
 	if err != nil {
 		return purser.Plan{}, err
 	}

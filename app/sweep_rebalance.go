@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"purser"
 	"purser/api"
@@ -15,7 +16,7 @@ import (
 const actorRebalance = "rebalance sweep"
 
 func (a *App) scheduledRebalance(ctx context.Context) error {
-	out, err := a.rebalance(ctx, actorRebalance, false)
+	out, err := a.rebalance(ctx, actorRebalance, false, a.config.PlanTime)
 	if err == nil && len(out.Moves) > 0 {
 		a.log.Info("rebalanced", slog.Int("moves", len(out.Moves)), slog.String("saving", out.Saving.String()))
 	}
@@ -24,7 +25,8 @@ func (a *App) scheduledRebalance(ctx context.Context) error {
 
 // rebalance solves the same snapshot twice: once with everything where it is, once
 // with moves at their price. It moves when policy says that the difference pays.
-func (a *App) rebalance(ctx context.Context, actor string, dryRun bool) (api.Rebalanced, error) {
+// limit bounds each of the two searches.
+func (a *App) rebalance(ctx context.Context, actor string, dryRun bool, limit time.Duration) (api.Rebalanced, error) {
 	out := api.Rebalanced{DryRun: dryRun, Rehearsal: a.rehearsal, HorizonHrs: a.config.Horizon.Hours(), Moves: []api.RebalanceMove{}}
 	snap, err := a.db.Snapshot(ctx)
 	if err != nil {
@@ -36,11 +38,11 @@ func (a *App) rebalance(ctx context.Context, actor string, dryRun bool) (api.Reb
 		out.After = out.Now
 		return out, nil
 	}
-	stay, err := a.solve(ctx, snap, nil, true)
+	stay, err := a.solve(ctx, snap, nil, true, limit)
 	if err != nil {
 		return out, err
 	}
-	move, err := a.solve(ctx, snap, nil, false)
+	move, err := a.solve(ctx, snap, nil, false, limit)
 	if err != nil {
 		return out, err
 	}
@@ -132,7 +134,7 @@ func (a *App) moveViews(ctx context.Context, snap postgres.Snapshot, admission p
 	for _, l := range admission.Launch {
 		offers[l.ID] = l.Offer.ID()
 	}
-	name := a.names(ctx)
+	name := a.namesOf(ctx)
 	out := []api.RebalanceMove{}
 	for _, m := range admission.Moves {
 		out = append(out, api.RebalanceMove{

@@ -2,9 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -15,6 +16,15 @@ import (
 // tickEvery is how often it is asked what is overdue.
 const tickEvery = 250 * time.Millisecond
 
+// How long is waited when the database could not be asked for a tick, how long the
+// end of a run may take to be written down, and by how much the clocks of the servers
+// that share a database may differ.
+const (
+	claimAgain = 5 * time.Second
+	doneTime   = 10 * time.Second
+	clockSlack = time.Minute
+)
+
 // sweep is one piece of scheduled work.
 type sweep struct {
 	name     string // of its last_run row; those of one host carry its name
@@ -22,9 +32,45 @@ type sweep struct {
 	timeout  time.Duration
 	run      func(context.Context) error
 	next     time.Time
+	asked    time.Time // when a claim failed last
 	kicked   chan struct{}
-	paused   atomic.Bool
 	running  sync.Mutex // one run at a time in this process
+
+	mu     sync.Mutex
+	paused bool
+	cancel context.CancelFunc // of the run under way
+}
+
+// begin notes how the run is to be cancelled; false when none may begin.
+func (w *sweep) begin(cancel context.CancelFunc) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cancel = cancel
+	return !w.paused
+}
+
+// halt lets no run begin any more, and cancels the one under way.
+func (w *sweep) halt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paused = true
+	if w.cancel != nil {
+		w.cancel()
+	}
+}
+
+// due says which tick is due at a time, if one is. A clock that was set back does not
+// make a sweep wait for the time that it knew: the next tick is never further away
+// than the schedule has it.
+func (w *sweep) due(now time.Time) (time.Time, bool) {
+	next := w.schedule.Next(now)
+	if w.next.After(next) {
+		w.next = next
+	}
+	if now.Before(w.next) || now.Before(w.asked.Add(claimAgain)) && !now.Before(w.asked) {
+		return time.Time{}, false
+	}
+	return w.next, true
 }
 
 // sweeps runs what is due. Exactly one replica claims a due tick. A kick runs a
@@ -91,26 +137,48 @@ func (s *sweeps) loop(ctx context.Context, w *sweep) {
 		case <-ctx.Done():
 			return
 		case <-w.kicked:
-			if !w.paused.Load() {
-				s.once(ctx, w)
-			}
+			s.once(ctx, w)
 		case <-tick.C:
-			now := s.app.now()
-			if now.Before(w.next) || w.paused.Load() {
-				continue
-			}
-			due := w.next
-			w.next = w.schedule.Next(now)
-			claimed, err := s.app.db.ClaimSweep(ctx, w.name, due)
-			if err != nil {
-				s.app.log.Warn("sweep could not be claimed", slog.String("sweep", w.name), slog.Any("error", err))
-				continue
-			}
-			if claimed {
-				s.once(ctx, w)
-			}
+			s.tick(ctx, w)
 		}
 	}
+}
+
+// tick runs a sweep that is due, if this process is the one to run it.
+func (s *sweeps) tick(ctx context.Context, w *sweep) {
+	now := s.app.now()
+	due, ok := w.due(now)
+	if !ok {
+		return
+	}
+	claimed, err := s.claim(ctx, w, due, now)
+	if err != nil {
+		w.asked = now
+		if ctx.Err() == nil {
+			s.app.log.Warn("sweep could not be claimed", slog.String("sweep", w.name), slog.Any("error", err))
+		}
+		return
+	}
+	w.next = w.schedule.Next(now)
+	if claimed {
+		s.once(ctx, w)
+	}
+}
+
+// claim asks for a tick. Ticks in the database only grow. One that lies in the future
+// was claimed by a clock that has been set back since; until the time comes again,
+// ticks are counted on from there.
+func (s *sweeps) claim(ctx context.Context, w *sweep, due, now time.Time) (bool, error) {
+	claimed, err := s.app.db.ClaimSweep(ctx, w.name, due)
+	if claimed || err != nil {
+		return claimed, err
+	}
+	last, err := s.app.db.LastRun(ctx, w.name)
+	if err != nil || !last.After(now.Add(clockSlack)) {
+		return false, err
+	}
+	s.app.log.Warn("the clock was set back", slog.String("sweep", w.name), slog.Time("last_tick", last))
+	return s.app.db.ClaimSweep(ctx, w.name, last.Add(time.Microsecond))
 }
 
 // once runs a sweep and keeps how it went. A panic is a failed run, not the end of
@@ -121,18 +189,22 @@ func (s *sweeps) once(ctx context.Context, w *sweep) {
 	began := s.app.now()
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
+	if !w.begin(cancel) {
+		return
+	}
 	err := s.guarded(ctx, w)
 	failure := ""
 	if err != nil {
-		if ctx.Err() == context.Canceled {
+		if errors.Is(ctx.Err(), context.Canceled) {
 			return // the server stops
 		}
 		failure = err.Error()
 		s.app.log.Error("sweep failed", slog.String("sweep", w.name), slog.Any("error", err))
 	}
-	took := s.app.now().Sub(began)
-	s.app.metrics.sweep(w.name, took, err)
-	if err := s.app.db.SweepDone(context.WithoutCancel(ctx), w.name, s.app.now(), failure); err != nil {
+	s.app.metrics.sweep(w.name, s.app.now().Sub(began), err)
+	end, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), doneTime)
+	defer cancelEnd()
+	if err := s.app.db.SweepDone(end, w.name, s.app.now(), failure); err != nil {
 		s.app.log.Warn("sweep's end could not be kept", slog.String("sweep", w.name), slog.Any("error", err))
 	}
 }
@@ -140,6 +212,7 @@ func (s *sweeps) once(ctx context.Context, w *sweep) {
 func (s *sweeps) guarded(ctx context.Context, w *sweep) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			s.app.log.Error("panic in a sweep", slog.String("sweep", w.name), slog.String("stack", string(debug.Stack())))
 			err = purser.Errorf(purser.KindInternal, "app.sweep", "panic: %v", p)
 		}
 	}()
@@ -157,11 +230,14 @@ func (s *sweeps) kick(name string) {
 	}
 }
 
-// pause stops sweeps from beginning, and waits for one that is under way.
+// pause stops sweeps from beginning, cancels those that are under way, and waits for
+// their end. Each saves in one transaction, so nothing is left half done.
 func (s *sweeps) pause(names ...string) {
 	for _, name := range names {
+		s.list[name].halt()
+	}
+	for _, name := range names {
 		w := s.list[name]
-		w.paused.Store(true)
 		w.running.Lock()
 		w.running.Unlock() //nolint:staticcheck // waiting for the run under way is the point
 	}

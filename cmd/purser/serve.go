@@ -105,7 +105,7 @@ func configFlags(c *cobra.Command) {
 	c.Flags().String("listen", "", "address to listen on (default "+app.DefaultListen+"; port 0 takes a free one)")
 	c.Flags().String("public-url", "", "address that links and agents use")
 	c.Flags().String("data-dir", "", "data folder (default "+app.DefaultDataDir()+")")
-	c.Flags().String("database-url", "", "a PostgreSQL of your own (default: a private one)")
+	c.Flags().String("database-url", "", "a PostgreSQL of your own (default: a private one); with a password in it, better set PURSER_DATABASE_URL: others can read flags")
 	c.Flags().String("postgres-bin", "", "folder with initdb and postgres for the private database")
 	c.Flags().String("limits", "", "file with quotas and private hosts")
 	c.Flags().Int("max-machines", 0, "machines that this host stands in for at most (default 16)")
