@@ -1,0 +1,196 @@
+package optimizer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"purser"
+)
+
+func durationOf(ns int64) time.Duration { return time.Duration(ns) }
+
+// classKind says what one unit of a class is.
+type classKind byte
+
+const (
+	kindSingle  classKind = iota // a replica
+	kindGang                     // n replicas of one variant in one zone
+	kindService                  // replicas that serve a rate
+)
+
+// class is a set of units that are equal to the search.
+type class struct {
+	kind     classKind
+	level    int   // of priority; 0 goes first
+	gang     int64 // replicas of a unit; 1 for single ones and services
+	variants []variant
+	members  []member
+	least    int64       // replicas that a unit needs at the least
+	spare    int64       // of these, those that must lie outside any one domain
+	plain    bool        // it needs nothing but a number of replicas, wherever they are
+	need     serviceNeed // of a service
+	standing []rated     // replicas of a service that stay
+}
+
+// variant is a way to run a replica of a class.
+type variant struct {
+	name   string
+	size   amounts
+	span   int64   // ns within the horizon
+	rate   float64 // of a service
+	item   int32   // its index in Problem.items
+	places []int32 // where it can run, ascending
+	egress []int64 // nano-USD a replica, by place
+	most   int64   // copies that are of use in one domain, all units together
+}
+
+// hopeless is what cannot be placed whatever is bought.
+type hopeless struct {
+	raw      *rawGroup
+	replicas int // of each member
+	reason   string
+}
+
+func (c *class) units() int64 { return int64(len(c.members)) }
+
+// replicas is the least number of replicas that the class needs.
+func (c *class) replicas() int64 { return c.least * c.units() }
+
+// buildClasses turns raw groups into classes, merging those that the filters leave equal.
+func (p *Problem) buildClasses() {
+	var priorities []int
+	for _, g := range p.raws {
+		priorities = append(priorities, g.priority)
+	}
+	slices.Sort(priorities)
+	priorities = slices.Compact(priorities)
+	p.levels = len(priorities)
+	services := 0
+	for _, g := range p.raws {
+		if g.group.Kind == purser.Inference {
+			services += len(g.members)
+		}
+	}
+	index := map[string]int{}
+	for _, g := range p.raws {
+		at, _ := slices.BinarySearch(priorities, g.priority)
+		c, ok := p.classOf(g, len(priorities)-1-at)
+		if !ok {
+			continue
+		}
+		apart := c.kind == kindService && !c.plain && services <= fewServices
+		if apart || len(c.standing) > 0 {
+			for _, m := range c.members {
+				one := c
+				one.members = []member{m}
+				p.classes = append(p.classes, one)
+			}
+			continue
+		}
+		key := c.key()
+		if known, ok := index[key]; ok {
+			p.classes[known].members = append(p.classes[known].members, c.members...)
+			continue
+		}
+		index[key] = len(p.classes)
+		p.classes = append(p.classes, c)
+	}
+	p.numberItems()
+}
+
+// fewServices is up to how many services each has rows of its own, which are exact; more are merged with their likes.
+const fewServices = 64
+
+// numberItems gives every variant of every class its item, and its use in one domain.
+func (p *Problem) numberItems() {
+	for c := range p.classes {
+		cl := &p.classes[c]
+		slices.SortFunc(cl.members, func(a, b member) int {
+			if a.key != b.key {
+				return compareKeys(a.key, b.key)
+			}
+			return slices.Compare(a.replicas, b.replicas)
+		})
+		cl.variants = slices.Clone(cl.variants)
+		for v := range cl.variants {
+			vt := &cl.variants[v]
+			vt.item = int32(len(p.items))
+			vt.most = cl.least
+			if cl.kind == kindService && vt.rate > 0 {
+				vt.most = max(vt.most, int64(math.Ceil(cl.need.rate/vt.rate-rateSlack)))
+			}
+			vt.most = max(1, vt.most) * cl.units()
+			p.items = append(p.items, item{class: c, variant: v, size: vt.size, span: vt.span})
+		}
+	}
+}
+
+func compareKeys(a, b groupKey) int {
+	if a.job != b.job {
+		return a.job - b.job
+	}
+	return a.group - b.group
+}
+
+// classOf makes the class of one raw group; ok is false when nothing of it needs or can have a place.
+func (p *Problem) classOf(g *rawGroup, level int) (c class, ok bool) {
+	c = class{kind: kindSingle, level: level, gang: 1, members: g.members}
+	switch {
+	case g.group.Kind == purser.Inference:
+		c.kind, c.need = kindService, needOf(g.group)
+	case g.n > 1:
+		c.kind, c.gang = kindGang, g.n
+	}
+	for i, v := range g.group.Variants {
+		if len(g.fits[i]) == 0 {
+			continue
+		}
+		_, span := p.spans(g.group, v, g.left)
+		vt := variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v), places: g.fits[i]}
+		for _, at := range g.fits[i] {
+			vt.egress = append(vt.egress, int64(g.group.Data.Egress(p.places[at].offer)))
+		}
+		c.variants = append(c.variants, vt)
+	}
+	if c.kind == kindService {
+		return c, p.measure(g, &c)
+	}
+	if len(c.variants) == 0 {
+		p.hopeless = append(p.hopeless, hopeless{g, int(max(g.n, 1)), p.refusalSentence(g)})
+		return c, false
+	}
+	c.least, c.plain = c.gang, c.kind == kindSingle
+	return c, true
+}
+
+// key writes everything that the search sees of the class but its members.
+func (c *class) key() string {
+	var b []byte
+	num := func(ns ...int64) {
+		for _, n := range ns {
+			b = binary.LittleEndian.AppendUint64(b, uint64(n))
+		}
+	}
+	num(int64(c.kind), int64(c.level), c.gang, c.least, c.spare, c.need.min, c.need.max, int64(c.need.level),
+		int64(math.Float64bits(c.need.rate)), int64(math.Float64bits(c.need.keep)))
+	for i := range c.variants {
+		v := &c.variants[i]
+		b = append(append(b, v.name...), 0)
+		num(v.size[0], v.size[1], v.size[2], v.span, int64(math.Float64bits(v.rate)), int64(len(v.places)))
+		for k, at := range v.places {
+			num(int64(at))
+			if v.egress[k] != 0 {
+				num(-1, v.egress[k])
+			}
+		}
+	}
+	return string(b)
+}
+
+// name says which group a class is about, for messages.
+func (p *Problem) name(k groupKey) string {
+	return fmt.Sprintf("%s/%s", p.jobs[k.job].ID, p.jobs[k.job].Groups[k.group].Name)
+}

@@ -1,0 +1,252 @@
+package optimizer
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// contentSearch solves the choice of a configuration exactly for services of up to fewReplicas replicas whose variants differ in rate.
+//
+// With m the rate of the heaviest domain, all together must be max(need, keep + m). Ranges of m are solved by dynamic programming over
+// the domains (none above the range's end, together max(need, keep + its begin)), over the pairs (rate, cost) that no other pair beats;
+// the most promising range first. A range whose choice does not survive is split.
+type contentSearch struct {
+	s     *configSearch
+	cells []*cell   // domains; of the rest as many as could be used
+	marks []float64 // rates that a domain can have, ascending: the values of m
+}
+
+// cell is a domain with what it can hold: contents by ascending rate and cost.
+type cell struct {
+	in       float64 // what stands there
+	contents []content
+	slots    []int
+}
+
+// content is what a domain can hold.
+type content struct {
+	rate   float64
+	cost   int64
+	counts []int64 // by slot of the domain
+}
+
+// fewReplicas is up to how many replicas of the slowest variant a service is solved exactly.
+const fewReplicas = 40
+
+// few says whether the service is small enough.
+func (s *configSearch) few() bool {
+	slowest := math.Inf(1)
+	for i := range s.slots {
+		slowest = math.Min(slowest, s.slots[i].rate)
+	}
+	return s.need.level >= 0 && s.need.max == 0 && s.need.min <= 1 && len(s.slots) > 0 &&
+		math.Max(s.need.rate, 2*s.need.keep) <= fewReplicas*slowest
+}
+
+// byContents searches.
+func (s *configSearch) byContents() {
+	g := &contentSearch{s: s}
+	g.makeCells()
+	s.lower = min(s.lower, g.search())
+}
+
+// makeCells lists the domains and the rates that they can have.
+func (g *contentSearch) makeCells() {
+	s := g.s
+	most := math.Max(s.rates.need, s.rates.keep)
+	for d := 0; d <= s.last; d++ {
+		c := &cell{in: s.rates.in[d]}
+		slowest := math.Inf(1)
+		for i := range s.slots {
+			if s.at[i] == d {
+				c.slots = append(c.slots, i)
+				slowest = math.Min(slowest, s.slots[i].rate)
+			}
+		}
+		if len(c.slots) == 0 && c.in == 0 {
+			continue
+		}
+		c.contents = s.contents(c.slots, most)
+		copies := 1
+		if d == s.last {
+			copies = int(math.Min(s.restSize, math.Ceil(2*most/slowest)+2))
+		}
+		for range copies {
+			g.cells = append(g.cells, c)
+		}
+		for _, o := range c.contents {
+			g.marks = append(g.marks, c.in+o.rate)
+		}
+	}
+	if math.IsInf(s.restSize, 1) {
+		g.marks = append(g.marks, 0)
+	}
+	slices.Sort(g.marks)
+	g.marks = slices.Compact(g.marks)
+}
+
+// contents lists what the slots of one domain can hold up to a rate, leaving out what is beaten by more rate for no more cost. (A
+// heavier domain is never a burden: outside it nothing changes, and outside the others there is more.)
+func (s *configSearch) contents(slots []int, most float64) []content {
+	all := []content{{counts: make([]int64, len(slots))}}
+	for k, i := range slots {
+		for o := 0; o < len(all); o++ {
+			if all[o].rate >= most {
+				continue
+			}
+			next := content{rate: all[o].rate + s.slots[i].rate, cost: all[o].cost + s.slots[i].price, counts: slices.Clone(all[o].counts)}
+			next.counts[k]++
+			all = append(all, next)
+		}
+		slices.SortStableFunc(all, func(a, b content) int { return cmp.Or(cmp.Compare(b.rate, a.rate), cmp.Compare(a.cost, b.cost)) })
+		kept, cheapest := all[:0], int64(math.MaxInt64)
+		for _, o := range all {
+			if o.cost < cheapest {
+				kept, cheapest = append(kept, o), o.cost
+			}
+		}
+		slices.Reverse(kept)
+		all = kept
+	}
+	return all
+}
+
+// span is a range of m, by marks, with its least cost and the contents that have it.
+type span struct {
+	lo, hi int
+	cost   int64
+	picked []int // content by cell
+}
+
+// search finds the least cost over all ranges.
+func (g *contentSearch) search() int64 {
+	first := 0
+	for _, c := range g.cells {
+		for first < len(g.marks)-1 && g.marks[first] < c.in {
+			first++
+		}
+	}
+	open := []span{g.solve(first, len(g.marks)-1)}
+	for range 200 {
+		best := 0
+		for i := range open {
+			if open[i].cost < open[best].cost {
+				best = i
+			}
+		}
+		r := open[best]
+		if r.cost == math.MaxInt64 || r.lo == r.hi || g.keepTrue(r) {
+			break
+		}
+		heaviest, _ := slices.BinarySearch(g.marks, g.heaviest(r))
+		mid := min(max(heaviest-1, r.lo), r.hi-1)
+		open[best] = g.solve(r.lo, mid)
+		open = append(open, g.solve(mid+1, r.hi))
+	}
+	least := int64(math.MaxInt64)
+	for _, r := range open {
+		least = min(least, r.cost)
+		g.keepTrue(r)
+	}
+	return least
+}
+
+func (g *contentSearch) heaviest(r span) float64 {
+	most := 0.0
+	for c, o := range r.picked {
+		most = math.Max(most, g.cells[c].in+g.cells[c].contents[o].rate)
+	}
+	return most
+}
+
+// point is a pair that no other beats, with how it came about.
+type point struct {
+	rate   float64
+	cost   int64
+	parent int32
+	pick   int32
+}
+
+// solve is the dynamic program for one range.
+func (g *contentSearch) solve(lo, hi int) span {
+	s := g.s
+	goal := math.Max(s.rates.need, s.rates.keep+g.marks[lo]) - s.rates.total
+	layers := make([][]point, 0, len(g.cells)+1)
+	layers = append(layers, []point{{}})
+	for _, c := range g.cells {
+		last := layers[len(layers)-1]
+		var next []point
+		for o := range c.contents {
+			ct := &c.contents[o]
+			if ct.rate > 0 && c.in+ct.rate > g.marks[hi]*(1+1e-12) {
+				break
+			}
+			for k, pt := range last {
+				if o > 0 && pt.rate >= goal {
+					break
+				}
+				if cost := pt.cost + ct.cost; cost < s.best || s.best == math.MaxInt64 {
+					next = append(next, point{math.Min(pt.rate+ct.rate, math.Max(goal, 0)), cost, int32(k), int32(o)})
+				}
+			}
+		}
+		layers = append(layers, beatNone(next))
+	}
+	r := span{lo: lo, hi: hi, cost: math.MaxInt64}
+	end := layers[len(layers)-1]
+	if len(end) == 0 || end[len(end)-1].rate < goal-1e-9*math.Abs(goal) {
+		if s.best < math.MaxInt64 {
+			r.cost = s.best // whatever is here costs no less than the best so far
+		}
+		return r
+	}
+	at := int32(len(end) - 1)
+	r.cost = end[at].cost
+	r.picked = make([]int, len(g.cells))
+	for c := len(g.cells) - 1; c >= 0; c-- {
+		pt := layers[c+1][at]
+		r.picked[c], at = int(pt.pick), pt.parent
+	}
+	return r
+}
+
+// beatNone keeps the points that have the most rate for their cost, by ascending rate and cost.
+func beatNone(all []point) []point {
+	slices.SortStableFunc(all, func(a, b point) int { return cmp.Or(cmp.Compare(b.rate, a.rate), cmp.Compare(a.cost, b.cost)) })
+	kept, cheapest := all[:0], int64(math.MaxInt64)
+	for _, pt := range all {
+		if pt.cost < cheapest {
+			kept, cheapest = append(kept, pt), pt.cost
+		}
+	}
+	slices.Reverse(kept)
+	return kept
+}
+
+// keepTrue says whether the choice serves truly, and notes it when it is cheaper than all before.
+func (g *contentSearch) keepTrue(r span) bool {
+	if r.picked == nil {
+		return r.cost < math.MaxInt64
+	}
+	s := g.s
+	clear(s.counts)
+	in, total, heads := slices.Clone(s.rates.in), s.rates.total, s.heads.total
+	for c, o := range r.picked {
+		for k, i := range g.cells[c].slots {
+			n := g.cells[c].contents[o].counts[k]
+			s.counts[i] += n
+			x := float64(n)
+			s.rates.in[s.at[i]] += x * s.slots[i].rate
+			s.rates.total += x * s.slots[i].rate
+			s.heads.total += x
+		}
+	}
+	ok := s.met(0)
+	if ok && r.cost < s.best {
+		s.keepBest(r.cost)
+	}
+	s.rates.in, s.rates.total, s.heads.total = in, total, heads
+	clear(s.counts)
+	return ok
+}

@@ -1,0 +1,248 @@
+package optimizer
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"purser"
+)
+
+// leftSteps is how finely the share of a run that is left is told apart.
+const leftSteps = 32
+
+// maxSpan is the longest run that is told apart from any longer one, 100 years in ns.
+const maxSpan = int64(100 * 366 * 24 * time.Hour)
+
+// replica is one live copy of a training group.
+type replica struct {
+	number int
+	left   int // of its run, in leftSteps
+}
+
+// demand is what one task group needs, before what is held is taken off.
+type demand struct {
+	key      groupKey
+	group    *purser.TaskGroup
+	job      *purser.Job
+	replicas []replica // training, by number
+
+	// What stays from the held leases (keep mode).
+	base     []basePlacement
+	onlyZone string // a gang of which a part stays: the rest must follow it
+	onlyName string // and run the same variant
+}
+
+// basePlacement is a held placement that stays.
+type basePlacement struct {
+	held, at int // in.Held[held].Placements[at]
+	variant  int // of the group, -1 when it has no such variant any more
+	domain   [3]int32
+}
+
+// demands reads jobs and needs, in the order of jobs and groups.
+func (p *Problem) demands() ([]*demand, error) {
+	needs := make(map[groupKey]Need, len(p.in.Needs))
+	p.needs = needs
+	for _, n := range p.in.Needs {
+		at, ok := p.jobAt[n.Job]
+		if !ok {
+			return nil, invalid("needs", "there is no live job %s", n.Job)
+		}
+		g := groupIndex(p.jobs[at], n.Group)
+		if g < 0 {
+			return nil, invalid("needs", "the job %s has no group %s", n.Job, n.Group)
+		}
+		key := groupKey{at, g}
+		if _, twice := needs[key]; twice {
+			return nil, invalid("needs", "the needs of group %s of job %s are given twice", n.Group, n.Job)
+		}
+		if p.jobs[at].Groups[g].Kind == purser.Inference {
+			return nil, invalid("needs", "the group %s of job %s serves a demand; its replicas are not chosen one by one", n.Group, n.Job)
+		}
+		needs[key] = n
+	}
+	var out []*demand
+	for j := range p.jobs {
+		for g := range p.jobs[j].Groups {
+			d := &demand{key: groupKey{j, g}, group: &p.jobs[j].Groups[g], job: &p.jobs[j]}
+			if d.group.Kind == purser.Training {
+				need, given := needs[d.key]
+				if err := d.read(need, given); err != nil {
+					return nil, err
+				}
+				if len(d.replicas) == 0 {
+					continue
+				}
+			}
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+// read takes over a Need, or the whole group where there is none.
+func (d *demand) read(need Need, given bool) error {
+	where := fmt.Sprintf("needs (%s/%s)", d.job.ID, d.group.Name)
+	numbers := need.Replicas
+	if !given {
+		numbers = make([]int, d.group.Replicas)
+		for i := range numbers {
+			numbers[i] = i
+		}
+	}
+	d.replicas = make([]replica, 0, len(numbers))
+	for _, n := range numbers {
+		if n < 0 || n >= d.group.Replicas {
+			return invalid(where, "there is no replica %d; the group has %d", n, d.group.Replicas)
+		}
+		left := leftSteps
+		if share, ok := need.Left[n]; ok {
+			if !(share > 0 && share <= 1) {
+				return invalid(where, "of replica %d a share of %v is left; a share lies above 0 and at most at 1", n, share)
+			}
+			left = int(math.Ceil(share*leftSteps - 1e-9))
+		}
+		d.replicas = append(d.replicas, replica{n, max(left, 1)})
+	}
+	slices.SortFunc(d.replicas, func(a, b replica) int { return a.number - b.number })
+	for i := 1; i < len(d.replicas); i++ {
+		if d.replicas[i].number == d.replicas[i-1].number {
+			return invalid(where, "replica %d is given twice", d.replicas[i].number)
+		}
+	}
+	if d.group.Gang {
+		// A gang ends together.
+		longest := slices.MaxFunc(append(d.replicas, replica{}), func(a, b replica) int { return a.left - b.left })
+		for i := range d.replicas {
+			d.replicas[i].left = longest.left
+		}
+	}
+	return nil
+}
+
+// rawGroup is a set of groups that are written alike but for their names and what they run.
+type rawGroup struct {
+	group    *purser.TaskGroup // one of them
+	priority int
+	left     int
+	n        int64 // replicas of a gang
+	onlyZone string
+	onlyName string
+	base     []basePlacement // of the one service that it is
+	members  []member
+	fits     [][]int32 // by variant, the places where it can run
+	allowed  int       // offers that could serve it
+	reasons  map[purser.RefusalReason]int
+}
+
+// member is one unit of a class: a replica, a gang or a service.
+type member struct {
+	key      groupKey
+	replicas []int // none for a service
+}
+
+// rawKey is what tells raw groups apart, written as JSON.
+type rawKey struct {
+	Group              purser.TaskGroup
+	Priority, Left     int
+	N                  int64
+	OnlyZone, OnlyName string
+	Unique             string
+}
+
+// rawGroups merges groups that are written alike. The result is in the order of the keys, so that neither the order nor the names of
+// jobs matter to the search.
+func (p *Problem) rawGroups(demands []*demand) ([]*rawGroup, error) {
+	byKey := map[string]*rawGroup{}
+	for _, d := range demands {
+		if err := d.split(byKey); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]*rawGroup, 0, len(byKey))
+	for _, k := range slices.Sorted(maps.Keys(byKey)) {
+		out = append(out, byKey[k])
+	}
+	return out, nil
+}
+
+// split hands the group's units to the raw groups that they belong to.
+func (d *demand) split(byKey map[string]*rawGroup) error {
+	if d.group.Kind == purser.Inference {
+		raw, err := d.raw(byKey, leftSteps, 0)
+		if err == nil {
+			raw.members = append(raw.members, member{key: d.key})
+		}
+		return err
+	}
+	if d.group.Gang && len(d.replicas) > 1 {
+		m, left := member{key: d.key}, 0
+		for _, r := range d.replicas {
+			m.replicas = append(m.replicas, r.number)
+			left = max(left, r.left)
+		}
+		raw, err := d.raw(byKey, left, int64(len(m.replicas)))
+		if err == nil {
+			raw.members = append(raw.members, m)
+		}
+		return err
+	}
+	byLeft := [leftSteps + 1]*rawGroup{}
+	for _, r := range d.replicas {
+		if byLeft[r.left] == nil {
+			raw, err := d.raw(byKey, r.left, 1)
+			if err != nil {
+				return err
+			}
+			byLeft[r.left] = raw
+		}
+		byLeft[r.left].members = append(byLeft[r.left].members, member{key: d.key, replicas: []int{r.number}})
+	}
+	return nil
+}
+
+// raw finds or makes the raw group of such units.
+func (d *demand) raw(byKey map[string]*rawGroup, left int, n int64) (*rawGroup, error) {
+	k := rawKey{Group: *d.group, Priority: d.job.Priority, Left: left, N: n, OnlyZone: d.onlyZone, OnlyName: d.onlyName}
+	k.Group.Name, k.Group.Run, k.Group.Port, k.Group.Retries, k.Group.Checkpoint = "", purser.Run{}, 0, 0, purser.Checkpoint{}
+	if k.Group.Kind == purser.Training && k.Group.Work == 0 {
+		k.Group.Replicas = 0
+	}
+	if len(d.base) > 0 && d.group.Kind == purser.Inference {
+		k.Unique = string(d.job.ID) + "/" + d.group.Name
+	}
+	text, err := json.Marshal(k)
+	if err != nil {
+		return nil, purser.Wrap(purser.KindInvalid, "optimizer.NewProblem", err)
+	}
+	raw := byKey[string(text)]
+	if raw == nil {
+		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, onlyZone: d.onlyZone, onlyName: d.onlyName}
+		if k.Unique != "" {
+			raw.base = d.base
+		}
+		byKey[string(text)] = raw
+	}
+	return raw, nil
+}
+
+// spans gives the whole time a replica runs on v, and the part within the horizon that a machine is paid for, both in ns.
+func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int) (full, span int64) {
+	switch {
+	case p.in.Snapshot:
+		return 0, p.horizon
+	case g.Kind == purser.Inference:
+		return p.horizon, p.horizon
+	case g.Work > 0 && v.Throughput > 0 && g.Work/(float64(max(g.Replicas, 1))*v.Throughput) > float64(maxSpan)/float64(time.Hour):
+		full = maxSpan
+	default:
+		full = min(int64(g.RunTimeOn(v)), maxSpan)
+	}
+	full -= full / leftSteps * int64(leftSteps-left)
+	full = max(full, int64(time.Second))
+	return full, min(full, p.horizon)
+}

@@ -1,0 +1,406 @@
+package optimizer
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+
+	"purser/optimizer/highs"
+)
+
+// dive packs targets by rounding the column program step by step. Only proper columns are open: none that holds more of a target than
+// is still needed, so that what is fixed is never too much and the program of what is left says truly what it costs.
+type dive struct {
+	*master
+	k      *packing
+	live   []int32 // targets with rows
+	rowOf  []int32 // by target: its row, -1 when nothing was needed
+	missAt []int32 // by row: the solver's column of what is not packed
+	shut   []bool  // by pattern column
+	opts   diveOptions
+}
+
+// diveOptions say how hard a dive tries.
+type diveOptions struct {
+	workers int
+	nodes   int64   // of a knapsack
+	rounds  int     // of pricing before each rounding
+	share   float64 // of the machines of a solution that are fixed at once
+	first   int     // rounds of pricing before the first
+}
+
+// newDive makes the program of what the packing still needs.
+func newDive(ctx context.Context, rt *highs.Runtime, k *packing, o diveOptions) (*dive, error) {
+	k.sync()
+	d := &dive{k: k, opts: o, rowOf: make([]int32, len(k.need))}
+	var lower []float64
+	for tg, n := range k.need {
+		d.rowOf[tg] = -1
+		if n > 0 {
+			d.rowOf[tg] = int32(len(d.live))
+			d.live = append(d.live, int32(tg))
+			lower = append(lower, float64(n))
+		}
+	}
+	ms, err := newMaster(ctx, rt, d.terms(), false)
+	if err != nil {
+		return nil, err
+	}
+	d.master = ms
+	if err = d.addRows(0, lower); err == nil {
+		if err = d.addLimits(func(s int32) int64 { return k.limit[s] }, func(q int) int64 { return k.quota[q] }); err == nil {
+			err = d.addMisses()
+		}
+	}
+	if err != nil {
+		return nil, joinClose(err, ms)
+	}
+	return d, nil
+}
+
+// terms are the matrix of the live targets.
+func (d *dive) terms() *matrix {
+	m := newMatrix(d.k.p)
+	m.rows = len(d.live)
+	for key, tg := range d.k.t.index {
+		if d.rowOf[tg] < 0 {
+			continue
+		}
+		t := term{row: d.rowOf[tg], coef: 1}
+		if l := d.k.t.levels[d.k.p.items[key.item].class]; l >= 0 && key.domain >= 0 {
+			m.local[l][key.domain] = append(m.local[l][key.domain], localTerm{key.item, t})
+		} else {
+			m.global[key.item] = append(m.global[key.item], t)
+		}
+	}
+	for l := range m.local {
+		for _, ts := range m.local[l] {
+			slices.SortFunc(ts, func(a, b localTerm) int { return cmp.Compare(a.item, b.item) })
+		}
+	}
+	return m
+}
+
+// addMisses makes sure that the program has a solution. What was committed to a domain can be left over for what it costs elsewhere, and
+// more, since a repair will move it; anything else only at a price above any machine's.
+func (d *dive) addMisses() error {
+	for i, tg := range d.live {
+		t := &d.k.t.list[tg]
+		class := int(t.class)
+		cost := 100 * float64(max(d.p.aloneCost(class), 1)) * d.p.missWeight(d.p.classes[class].level)
+		if t.domain >= 0 {
+			costs := d.p.unitCosts(class)
+			elsewhere := math.Inf(1)
+			for key, c := range costs {
+				if key.domain != t.domain {
+					elsewhere = math.Min(elsewhere, c)
+				}
+			}
+			cost = math.Min(cost, moveFactor*elsewhere)
+		}
+		at, err := d.addOther(cost/d.unit, 0, math.Inf(1), []int32{int32(i)}, []float64{1})
+		if err != nil {
+			return err
+		}
+		d.missAt = append(d.missAt, at)
+	}
+	return nil
+}
+
+// moveFactor is what a replica is taken to cost that a repair has to move to another domain, in parts of its cost on a full machine.
+const moveFactor = 2.5
+
+// project turns columns of another program into proper columns of this one.
+func (d *dive) project(cols []column) []column {
+	out := make([]column, 0, len(cols))
+	for i := range cols {
+		if c, ok := d.k.proper(&cols[i]); ok {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// proper cuts a column down to what is needed.
+func (k *packing) proper(c *column) (column, bool) {
+	taken := map[int32]int64{}
+	var pat pattern
+	for _, n := range c.pattern {
+		tg := k.t.of(n.item, c.site)
+		if tg < 0 {
+			continue
+		}
+		if n.n = min(n.n, k.need[tg]-taken[tg]); n.n > 0 {
+			taken[tg] += n.n
+			pat = append(pat, n)
+		}
+	}
+	if len(pat) == 0 || k.has(c.site) == 0 {
+		return column{}, false
+	}
+	return k.p.newColumn(c.group, c.site, pat), true
+}
+
+// run dives until nothing is needed any more or nothing more can be packed. errStopped: time ran out; the packing is unfinished.
+func (d *dive) run(ctx context.Context) error {
+	rounds := d.opts.first
+	for d.k.left() > 0 {
+		if err := d.shutImproper(); err != nil {
+			return err
+		}
+		if err := d.addSingles(); err != nil {
+			return err
+		}
+		if err := d.master.run(ctx); err != nil {
+			return err
+		}
+		for range rounds {
+			added, err := d.reprice(ctx)
+			if err != nil {
+				return err
+			}
+			if added == 0 {
+				break
+			}
+			if err := d.master.run(ctx); err != nil {
+				return err
+			}
+		}
+		rounds = d.opts.rounds
+		if Debug != nil {
+			miss := 0.0
+			for _, at := range d.missAt {
+				miss += d.last.ColValue[at]
+			}
+			Debug("   lp %.2f + fixed %.2f = %.2f; left %d machines %d cols %d miss %.3f", d.last.Objective*d.unit/1e9, float64(d.k.cost)/1e9, d.last.Objective*d.unit/1e9+float64(d.k.cost)/1e9, d.k.left(), d.k.rented(), len(d.cols), miss)
+		}
+		if !d.fixFloors() && !d.roundUp() {
+			return nil // what is left can only be missed
+		}
+		if err := d.refresh(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shutImproper shuts the columns that hold too much by now.
+func (d *dive) shutImproper() error {
+	var at []int32
+	for len(d.shut) < len(d.cols) {
+		d.shut = append(d.shut, false)
+	}
+	for i := range d.cols {
+		if !d.shut[i] && d.k.times(&d.cols[i]) == 0 {
+			d.shut[i] = true
+			at = append(at, d.lpOf[i])
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	zero := make([]float64, len(at))
+	return d.solver.ChangeColBounds(at, zero, zero)
+}
+
+func (d *dive) isShut(i int) bool { return i < len(d.shut) && d.shut[i] }
+
+// addSingles gives each target with a need a machine of its own that is open.
+func (d *dive) addSingles() error {
+	done := make([]bool, len(d.p.classes))
+	var cols []column
+	for i := range d.k.t.list {
+		c := int(d.k.t.list[i].class)
+		if d.k.need[i] == 0 || done[c] {
+			continue
+		}
+		done[c] = true
+		cols = append(cols, d.project(d.p.singleColumns(c, 3, func(it int32) int64 { return d.k.t.mostNeeded(d.k.need, it) }))...)
+	}
+	for i := range d.k.t.list {
+		tg := &d.k.t.list[i]
+		if d.k.need[i] > 0 && tg.domain >= 0 {
+			it := d.p.classes[tg.class].variants[tg.variant].item
+			cols = append(cols, d.project(d.p.singleIn(it, d.k.t.levels[tg.class], tg.domain, d.k.need[i]))...)
+		}
+	}
+	_, err := d.add(cols)
+	return err
+}
+
+// mostNeeded is the largest need of a target that the item counts for.
+func (t *targets) mostNeeded(need []int64, it int32) int64 {
+	if t.levels[t.p.items[it].class] < 0 {
+		if tg, ok := t.index[targetKey{it, -1}]; ok {
+			return need[tg]
+		}
+		return 0
+	}
+	most := int64(0)
+	for i := range t.list {
+		tg := &t.list[i]
+		if int(tg.class) == t.p.items[it].class && int(tg.variant) == t.p.items[it].variant {
+			most = max(most, need[i])
+		}
+	}
+	return most
+}
+
+// reprice makes new proper columns.
+func (d *dive) reprice(ctx context.Context) (int, error) {
+	prices := d.duals()
+	o := &order{
+		m:     d.m,
+		rents: &rents{p: d.p, d: prices, priced: true},
+		most: func(it int32, domains [3]int32) int64 {
+			if tg := d.targetIn(it, domains); tg >= 0 {
+				return d.k.need[tg]
+			}
+			return 0
+		},
+		pool: func(it int32, domains [3]int32) (int32, int64) {
+			tg := d.targetIn(it, domains)
+			return tg, d.k.need[tg]
+		},
+		use: func(g int32) bool {
+			return slices.ContainsFunc(d.p.groups[g].sites, func(s int32) bool { return d.k.has(s) > 0 })
+		},
+		nodes:   d.opts.nodes,
+		workers: d.opts.workers,
+	}
+	results, err := o.price(ctx)
+	if err != nil {
+		return 0, errStopped
+	}
+	var cols []column
+	for _, c := range d.columnsOf(prices, results) {
+		if d.k.times(&c) > 0 {
+			cols = append(cols, c)
+		}
+	}
+	return d.add(cols)
+}
+
+// targetIn is the target of an item in a bucket's domains. A domain without a priced row counts for none.
+func (d *dive) targetIn(it int32, domains [3]int32) int32 {
+	domain := int32(-1)
+	if l := d.k.t.levels[d.p.items[it].class]; l >= 0 {
+		domain = domains[l]
+	}
+	if tg, ok := d.k.t.index[targetKey{it, domain}]; ok {
+		return tg
+	}
+	return -1
+}
+
+// fixFloors rents the whole part of columns, the largest first, up to a share of the machines that the program rents.
+func (d *dive) fixFloors() bool {
+	type whole struct {
+		at int
+		n  int64
+	}
+	var all []whole
+	total := 0.0
+	for i := range d.cols {
+		if d.isShut(i) {
+			continue
+		}
+		total += d.value(i)
+		if n := int64(math.Floor(d.value(i) + 1e-6)); n > 0 {
+			all = append(all, whole{i, n})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b whole) int { return cmp.Compare(d.cols[b.at].cost, d.cols[a.at].cost) })
+	most := int64(math.Ceil(total * d.opts.share))
+	if total < 50 {
+		most = int64(total) + 1
+	}
+	fixed := int64(0)
+	for _, w := range all {
+		if fixed >= most {
+			break
+		}
+		if n := min(w.n, d.k.times(&d.cols[w.at])); n > 0 {
+			d.k.put(&d.cols[w.at], n)
+			fixed += n
+		}
+	}
+	return fixed > 0
+}
+
+// roundUp rents one machine more of up to a tenth of the fractional columns: the largest, and then those of a half and more.
+func (d *dive) roundUp() bool {
+	type part struct {
+		at int
+		x  float64
+	}
+	var parts []part
+	for i := range d.cols {
+		if x := d.value(i); !d.isShut(i) && x > 1e-6 {
+			parts = append(parts, part{i, x})
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b part) int {
+		if (a.x >= 0.5) != (b.x >= 0.5) {
+			return cmp.Compare(b.x, a.x)
+		}
+		return cmp.Compare(b.x*float64(d.cols[b.at].cost), a.x*float64(d.cols[a.at].cost))
+	})
+	put := 0
+	for _, pt := range parts {
+		if put > 0 && (pt.x < 0.5 || put >= (len(parts)+9)/10) {
+			break
+		}
+		if d.k.times(&d.cols[pt.at]) > 0 {
+			d.k.put(&d.cols[pt.at], 1)
+			put++
+		}
+	}
+	return put > 0
+}
+
+// refresh tells the solver what is left.
+func (d *dive) refresh() error {
+	var at []int32
+	var lower, upper []float64
+	for r, tg := range d.live {
+		at, lower, upper = append(at, d.rowAt[r]), append(lower, float64(d.k.need[tg])), append(upper, math.Inf(1))
+	}
+	for _, s := range d.limitedSites() {
+		at, lower, upper = append(at, d.limitAt[s]), append(lower, math.Inf(-1)), append(upper, float64(d.k.limit[s]))
+	}
+	for q, row := range d.quotaAt {
+		if row >= 0 {
+			at, lower, upper = append(at, row), append(lower, math.Inf(-1)), append(upper, float64(d.k.quota[q])/1000)
+		}
+	}
+	return d.solver.ChangeRowBounds(at, lower, upper)
+}
+
+// limitedSites are the sites with a row of (5), in order.
+func (ms *master) limitedSites() []int32 {
+	out := make([]int32, 0, len(ms.limitAt))
+	for s := range ms.limitAt {
+		out = append(out, s)
+	}
+	slices.Sort(out)
+	return out
+}
+
+var Debug func(string, ...any)
+
+func Dbg(f string, a ...any) {
+	if Debug != nil {
+		Debug(f, a...)
+	}
+}
+
+var Clock func() int64
+
+func now() int64 {
+	if Clock == nil {
+		return 0
+	}
+	return Clock()
+}

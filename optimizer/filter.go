@@ -1,0 +1,135 @@
+package optimizer
+
+import (
+	"time"
+
+	"purser"
+)
+
+// place is somewhere a replica can go: an offer, or held leases whose offer, room and paid time are equal.
+type place struct {
+	offer    purser.Offer
+	accel    string // canonical
+	room     amounts
+	start    int64 // ns that a new machine is paid before it works
+	paidSpan int64 // ns that are paid anyway (keep mode)
+	limit    int64 // machines; -1: no limit
+	held     []int // indices in in.Held; none for an offer
+	domain   [3]int32
+	quotas   []quotaUse
+}
+
+// quotaUse is what one machine takes of a quota, in thousandths of its unit.
+type quotaUse struct {
+	quota  int
+	weight int64
+}
+
+// The filters in their order. A variant that fails at a later one came closer.
+const (
+	stageAccelerator = iota
+	stageDevices
+	stageDeviceMemory
+	stageCPU
+	stageMemory
+	stageWhere
+	stageDeadline
+	stageLimit
+	stageQuota
+	stageAllowed
+)
+
+// judge runs the filters for every variant of the group on the place: the variants that can run there are added to the group, and the
+// reason of the one that came closest is returned, "" when one can.
+func (p *Problem) judge(g *rawGroup, at int, canonical []string) purser.RefusalReason {
+	best, why := -1, purser.RefusalReason("")
+	for i := range g.group.Variants {
+		stage, reason := p.judgeVariant(g, &p.places[at], i, canonical[i])
+		if stage > best {
+			best, why = stage, reason
+		}
+		if stage == stageAllowed {
+			g.fits[i] = append(g.fits[i], int32(at))
+		}
+	}
+	return why
+}
+
+func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) (int, purser.RefusalReason) {
+	v := &g.group.Variants[i]
+	size := sizeOf(*v)
+	switch {
+	case canonical != "" && canonical != pl.accel:
+		return stageAccelerator, purser.ReasonAccelerator
+	case size[dimDevice] > pl.room[dimDevice]:
+		return stageDevices, purser.ReasonDevices
+	case v.DeviceMemoryMiB > 0 && v.DeviceMemoryMiB > pl.offer.DeviceMemoryMiB:
+		return stageDeviceMemory, purser.ReasonDeviceMemory
+	case size[dimCPU] > pl.room[dimCPU]:
+		return stageCPU, purser.ReasonCPU
+	case size[dimMemory] > pl.room[dimMemory]:
+		return stageMemory, purser.ReasonMemory
+	}
+	if reason := g.group.Where.Allows(pl.offer); reason != "" {
+		return stageWhere, reason
+	}
+	if (g.onlyZone != "" && g.onlyZone != pl.offer.Domain(purser.DomainZone)) || (g.onlyName != "" && g.onlyName != v.Name) {
+		return stageWhere, purser.ReasonRegion
+	}
+	if full, _ := p.spans(g.group, *v, g.left); !g.group.Deadline.IsZero() {
+		if p.in.Now.Add(time.Duration(pl.start + full)).After(g.group.Deadline) {
+			return stageDeadline, purser.ReasonDeadline
+		}
+	}
+	if pl.limit == 0 {
+		return stageLimit, purser.ReasonLimit
+	}
+	for _, u := range pl.quotas {
+		if u.weight > p.quotas[u.quota].limit {
+			return stageQuota, purser.ReasonQuota
+		}
+	}
+	return stageAllowed, ""
+}
+
+// canonicalName is the one name of an accelerator; a name that is not known is its own.
+func canonicalName(name string) string {
+	if a, known := purser.AcceleratorNamed(name); known {
+		return a.Name
+	}
+	return name
+}
+
+// judgeAll finds the places of every raw group and counts the offers that are refused.
+func (p *Problem) judgeAll(raws []*rawGroup) {
+	names := map[string]string{"": ""}
+	canonical := func(name string) string {
+		c, ok := names[name]
+		if !ok {
+			c = canonicalName(name)
+			names[name] = c
+		}
+		return c
+	}
+	for i := range p.places {
+		p.places[i].accel = canonical(p.places[i].offer.Accelerator)
+	}
+	for _, g := range raws {
+		wanted := make([]string, len(g.group.Variants))
+		for i, v := range g.group.Variants {
+			wanted[i] = canonical(v.Accelerator)
+		}
+		g.fits = make([][]int32, len(g.group.Variants))
+		g.reasons = map[purser.RefusalReason]int{}
+		for i := range p.places {
+			reason := p.judge(g, i, wanted)
+			switch {
+			case len(p.places[i].held) > 0:
+			case reason == "":
+				g.allowed++
+			default:
+				g.reasons[reason]++
+			}
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package optimizer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"purser"
+)
+
+// build makes the plan of a packing: machines with names on them, what it costs, what is missed and why.
+func (p *Problem) build(k *packing) purser.Plan {
+	a := k.assemble()
+	plan := purser.Plan{Status: purser.PlanFeasible, Horizon: time.Duration(p.horizon)}
+	for _, in := range a.instances {
+		st := &p.sites[in.site]
+		l := purser.PlannedLease{Offer: st.offer, Duration: durationOf(st.start + in.span), Placements: in.placements}
+		if in.held >= 0 {
+			l = p.heldLease(in.held, in)
+		}
+		if len(l.Placements) > 0 {
+			plan.Leases = append(plan.Leases, l)
+		}
+	}
+	for h := range p.bases {
+		if len(p.bases[h].keep) > 0 && a.byHeld[h] == nil {
+			plan.Leases = append(plan.Leases, p.heldLease(h, nil))
+		}
+	}
+	for i := range plan.Leases {
+		slices.SortFunc(plan.Leases[i].Placements, comparePlacements)
+	}
+	slices.SortStableFunc(plan.Leases, compareLeases)
+	plan.Objective = p.Price(plan)
+	for i := range plan.Leases {
+		plan.UnitPrice += plan.Leases[i].Offer.UnitPrice
+	}
+	plan.BaselinePrice = p.baseline(plan)
+	plan.Unplaced = p.unplaced(a, plan)
+	if len(plan.Unplaced) > 0 {
+		plan.Status = purser.PlanLimit
+	}
+	plan.Refusals = p.listRefusals()
+	plan.RunnersUp = p.runnersUp(plan)
+	return plan
+}
+
+// heldLease is a held lease with what stays on it and what comes.
+func (p *Problem) heldLease(h int, in *instance) purser.PlannedLease {
+	held, base := p.in.Held[h], p.bases[h]
+	l := purser.PlannedLease{Offer: held.Lease.Offer, Held: held.Lease.ID, Duration: durationOf(base.span)}
+	for _, at := range base.keep {
+		l.Placements = append(l.Placements, held.Placements[at])
+	}
+	if in != nil {
+		l.Duration = max(l.Duration, durationOf(in.span))
+		l.Placements = append(l.Placements, in.placements...)
+	}
+	return l
+}
+
+func comparePlacements(a, b purser.Placement) int {
+	return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Group, b.Group), cmp.Compare(a.Replica, b.Replica))
+}
+
+// compareLeases puts held leases first, and then goes by offer and load.
+func compareLeases(a, b purser.PlannedLease) int {
+	if (a.Held != "") != (b.Held != "") {
+		if a.Held != "" {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.Held, b.Held), cmp.Compare(a.Offer.ID(), b.Offer.ID()), slices.CompareFunc(a.Placements, b.Placements, comparePlacements))
+}
+
+// Price is what a plan costs over the horizon: for each lease its price for as long as it is needed (with a new machine's start-up),
+// egress for each replica that comes to a machine, and for each replica that runs and leaves its machine what moving costs.
+func (p *Problem) Price(plan purser.Plan) purser.Money {
+	total := int64(0)
+	stays := map[replicaName]bool{}
+	for _, l := range plan.Leases {
+		total += int64(l.Offer.UnitPrice.For(l.Duration))
+		for _, pl := range l.Placements {
+			name := replicaName{pl.Job, pl.Group, pl.Replica}
+			if p.runsOn(name) == l.Held && l.Held != "" {
+				stays[name] = true
+				continue
+			}
+			if at, ok := p.jobAt[pl.Job]; ok {
+				if g := groupIndex(p.jobs[at], pl.Group); g >= 0 {
+					total += int64(p.jobs[at].Groups[g].Data.Egress(l.Offer))
+				}
+			}
+		}
+	}
+	if p.in.KeepPlacements {
+		return purser.Money(total)
+	}
+	for s := range p.sites {
+		for _, h := range p.sites[s].held {
+			total += p.leaving(h, stays)
+		}
+	}
+	return purser.Money(total)
+}
+
+// leaving is what it costs that replicas leave a held lease, in nano-USD.
+func (p *Problem) leaving(h int, stays map[replicaName]bool) int64 {
+	total := int64(0)
+	for _, pl := range p.in.Held[h].Placements {
+		if it := p.itemOf(pl); it >= 0 && !stays[replicaName{pl.Job, pl.Group, pl.Replica}] {
+			total += p.moveWorth(p.in.Held[h].Lease.Offer, p.items[it].size)
+		}
+	}
+	return total
+}
+
+// runsOn is the lease that a replica runs on now, or "".
+func (p *Problem) runsOn(n replicaName) purser.LeaseID { return p.where[n] }
+
+// baseline is what each placed replica alone on its cheapest on-demand machine costs per hour.
+func (p *Problem) baseline(plan purser.Plan) purser.USDPerHour {
+	cache := map[string]purser.USDPerHour{}
+	type key struct {
+		groupKey
+		variant string
+	}
+	known := map[key]purser.USDPerHour{}
+	total := purser.USDPerHour(0)
+	for _, l := range plan.Leases {
+		for _, pl := range l.Placements {
+			at := p.jobAt[pl.Job]
+			k := key{groupKey{at, groupIndex(p.jobs[at], pl.Group)}, pl.Variant}
+			price, ok := known[k]
+			if !ok {
+				price = p.alonePrice(&p.jobs[at].Groups[k.group], pl, cache)
+				known[k] = price
+			}
+			if price == 0 {
+				price = l.Offer.UnitPrice // nothing that is offered can serve it: it stands where it is
+			}
+			total += price
+		}
+	}
+	return total
+}
+
+// alonePrice is the price of the cheapest on-demand machine that can serve a placement alone. What the group says of purchase options
+// and of a price ceiling does not count here; where there is no such machine, the cheapest that the group allows does. 0: none.
+func (p *Problem) alonePrice(g *purser.TaskGroup, pl purser.Placement, cache map[string]purser.USDPerHour) purser.USDPerHour {
+	v := slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })
+	if v < 0 {
+		return 0
+	}
+	name := fmt.Sprintf("%v|%v", g.Variants[v], g.Where)
+	if price, ok := cache[name]; ok {
+		return price
+	}
+	open := g.Where
+	open.Options, open.MaxPerHour = nil, 0
+	raw := &rawGroup{group: &purser.TaskGroup{Kind: g.Kind, Variants: g.Variants[v : v+1], Where: purser.Where{}}, left: leftSteps}
+	want := canonicalName(g.Variants[v].Accelerator)
+	best, any := purser.USDPerHour(0), purser.USDPerHour(0)
+	for i := range p.places {
+		at := &p.places[i]
+		if len(at.held) > 0 {
+			continue
+		}
+		if stage, _ := p.judgeVariant(raw, at, 0, want); stage < stageWhere {
+			continue
+		}
+		price := at.offer.UnitPrice
+		if at.offer.Option == purser.OnDemand && open.Allows(at.offer) == "" && (best == 0 || price < best) {
+			best = price
+		}
+		if g.Where.Allows(at.offer) == "" && (any == 0 || price < any) {
+			any = price
+		}
+	}
+	if best == 0 {
+		best = any
+	}
+	cache[name] = best
+	return best
+}

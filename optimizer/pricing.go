@@ -1,0 +1,255 @@
+package optimizer
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+)
+
+// duals are prices of the rows of a covering program, all ≥ 0 and in nano-USD, so that bounds are computed exactly.
+type duals struct {
+	rows   []int64         // of a matrix, per unit of 2^0
+	limits map[int32]int64 // by site: per machine
+	quotas []int64         // per unit (1000 thousandths)
+	levels []int64         // of what may be missed, per replica
+}
+
+// rents prices machines: what a site's machine costs for a span, with the prices of its limit and quotas on top.
+type rents struct {
+	p      *Problem
+	d      *duals
+	priced bool // false: machines cost nothing but the prices of limits and quotas (what is missed is counted first)
+}
+
+// fixed is the part of a site's rent that does not depend on time, rounded down.
+func (r *rents) fixed(s int32) int64 {
+	total := r.d.limits[s]
+	for _, u := range r.p.sites[s].quotas {
+		total += mulDiv1000(r.d.quotas[u.quota], u.weight)
+	}
+	return total
+}
+
+// mulDiv1000 is ⌊a·b/1000⌋ for a, b ≥ 0, capped far above any price.
+func mulDiv1000(a, b int64) int64 {
+	if a > 0 && b > math.MaxInt64/a {
+		return math.MaxInt64 / 4
+	}
+	return a * b / 1000
+}
+
+func (r *rents) at(s int32, span int64) int64 {
+	rent := r.fixed(s)
+	if r.priced {
+		rent += r.p.sites[s].cost(span)
+	}
+	return rent
+}
+
+// frontier keeps the sites that are cheapest for some span.
+func (r *rents) frontier(sites []int32) []rentLine {
+	lines := make([]rentLine, 0, len(sites))
+	for _, s := range sites {
+		st := &r.p.sites[s]
+		l := rentLine{site: s, fixed: r.fixed(s)}
+		if r.priced {
+			l.slope, l.start, l.paid = int64(st.offer.UnitPrice), st.start, st.paidSpan
+		}
+		lines = append(lines, l)
+	}
+	slices.SortStableFunc(lines, func(a, b rentLine) int {
+		return cmp.Or(cmp.Compare(a.slope, b.slope), cmp.Compare(a.fixed, b.fixed), cmp.Compare(a.site, b.site))
+	})
+	kept := lines[:0]
+	for _, l := range lines {
+		if !slices.ContainsFunc(kept, func(k rentLine) bool {
+			return k.slope <= l.slope && k.fixed <= l.fixed && k.start <= l.start && k.paid >= l.paid
+		}) {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// rentLine is a site's rent as it grows with the span.
+type rentLine struct {
+	site                      int32
+	slope, fixed, start, paid int64
+}
+
+// cheapest is the site with the least rent for a span, and that rent.
+func (r *rents) cheapest(lines []rentLine, span int64) (int32, int64) {
+	best, site := int64(math.MaxInt64), int32(-1)
+	for _, l := range lines {
+		rent := l.fixed
+		if r.priced {
+			rent += r.p.sites[l.site].cost(span)
+		}
+		if rent < best {
+			best, site = rent, l.site
+		}
+	}
+	return site, best
+}
+
+// bucket is a set of groups whose patterns are worth the same now.
+type bucket struct {
+	groups  []int32
+	domains [3]int32
+	lines   []rentLine
+}
+
+// buckets puts groups together that have the same menu and the same prices on it.
+func (m *matrix) buckets(r *rents, use func(g int32) bool) []bucket {
+	type key struct {
+		menu    int32
+		domains [3]int32
+	}
+	index := map[key]int{}
+	var out []bucket
+	sites := [][]int32{}
+	for g := range m.p.groups {
+		if use != nil && !use(int32(g)) {
+			continue
+		}
+		gr := &m.p.groups[g]
+		k := key{gr.menu, m.activeDomains(gr, r.d.rows)}
+		at, ok := index[k]
+		if !ok {
+			at = len(out)
+			index[k] = at
+			out = append(out, bucket{domains: k.domains})
+			sites = append(sites, nil)
+		}
+		out[at].groups = append(out[at].groups, int32(g))
+		sites[at] = append(sites[at], gr.sites...)
+	}
+	for i := range out {
+		out[i].lines = r.frontier(sites[i])
+	}
+	return out
+}
+
+// order is what a pricing round is asked for.
+type order struct {
+	m       *matrix
+	rents   *rents
+	most    func(it int32, domains [3]int32) int64          // copies of an item that are of use
+	pool    func(it int32, domains [3]int32) (int32, int64) // a number that items share, and copies of them together; nil: by item
+	use     func(g int32) bool                              // groups to price; nil: all
+	nodes   int64                                           // of one knapsack
+	floor   int64                                           // profits up to this do not count
+	workers int
+}
+
+// offerOf is a bucket's best patterns, and the proof of how good any can be.
+type priced struct {
+	bucket   bucket
+	patterns []sackPattern
+	upper    int64   // no pattern of the bucket earns more than this
+	ratio    float64 // rent/(rent + upper) of the worst longest member: row prices times this leave no pattern a profit
+	capped   bool    // the node limit ended the search
+}
+
+// price solves one knapsack for each bucket. The result is in the order of the groups, whoever solved what.
+func (o *order) price(ctx context.Context) ([]priced, error) {
+	worths := o.m.worths(o.rents.d.rows)
+	buckets := o.m.buckets(o.rents, o.use)
+	out := make([]priced, len(buckets))
+	sacks := make([]knapsack, max(1, o.workers))
+	free := make(chan *knapsack, len(sacks))
+	for i := range sacks {
+		free <- &sacks[i]
+	}
+	inParallel(len(buckets), len(sacks), func(i int) {
+		if ctx.Err() == nil {
+			k := <-free
+			out[i] = o.solve(k, &buckets[i], worths)
+			free <- k
+		}
+	})
+	return out, ctx.Err()
+}
+
+// solve prices one bucket.
+func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
+	p := o.m.p
+	if b.domains != [3]int32{-1, -1, -1} {
+		worths = slices.Clone(worths)
+		o.m.localWorths(worths, b.domains, o.rents.d.rows)
+	}
+	g := &p.groups[b.groups[0]]
+	k.room, k.items, k.pools = g.room, k.items[:0], k.pools[:0]
+	rentOf := map[int64]int64{}
+	pools := map[int32]int32{}
+	for _, e := range g.entries {
+		value := worths[e.item]
+		if o.rents.priced {
+			value -= e.extra
+		}
+		host := o.m.hostWorth(e.item, o.rents.d.rows)
+		if value+host <= 0 {
+			continue
+		}
+		most := o.most(e.item, b.domains)
+		if most <= 0 {
+			continue
+		}
+		it := &p.items[e.item]
+		rent, ok := rentOf[it.span]
+		if !ok {
+			_, rent = o.rents.cheapest(b.lines, it.span)
+			rentOf[it.span] = rent
+		}
+		name, left := e.item, most
+		if o.pool != nil {
+			name, left = o.pool(e.item, b.domains)
+		}
+		pool, ok := pools[name]
+		if !ok {
+			pool = int32(len(k.pools))
+			pools[name] = pool
+			k.pools = append(k.pools, left)
+		}
+		if e.most > 0 {
+			most = min(most, e.most)
+		}
+		item := sackItem{item: e.item, pool: pool, size: it.size, value: value, most: most, span: it.span, rent: rent}
+		if host > 0 {
+			// The first copy is worth more: it makes the machine a host.
+			first := item
+			first.value, first.most = value+host, 1
+			k.items = append(k.items, first)
+			item.most--
+		}
+		if value > 0 && item.most > 0 {
+			k.items = append(k.items, item)
+		}
+	}
+	floor := int64(math.MaxInt64)
+	for i := range k.items {
+		floor = min(floor, k.items[i].rent)
+	}
+	// Profits under a ten-millionth of the rent are the solver's noise.
+	found, upper := k.solve(floor>>23+1, o.nodes)
+	out := priced{bucket: *b, patterns: slices.Clone(found), upper: upper, ratio: 1, capped: k.nodes <= 0}
+	if upper > 0 {
+		out.ratio = k.ratio(upper)
+	}
+	return out
+}
+
+// ratio is the least rent/(rent + profit) over the longest members, where no profit is above upper nor above the member's own bound.
+func (k *knapsack) ratio(upper int64) float64 {
+	worst := 1.0
+	for i := range k.items {
+		profit := min(upper, k.bound(i, k.room)-k.items[i].rent)
+		if profit <= 0 {
+			continue
+		}
+		rent := float64(max(k.items[i].rent, 0))
+		worst = min(worst, rent/(rent+float64(profit)))
+	}
+	return worst
+}
