@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -151,6 +152,11 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 		err := k.Load(file.Provider(path), yaml.Parser())
 		if err != nil && (named || !errors.Is(err, fs.ErrNotExist)) {
 			return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "the configuration %s cannot be read: %w", path, err)
+		}
+	}
+	for _, section := range []string{"sweeps", "rebalance"} {
+		if v := k.Get(section); v == nil || reflect.DeepEqual(v, map[string]any{}) {
+			k.Delete(section) // a section without settings is none
 		}
 	}
 	if err := checkKeys(k.Keys(), path); err != nil {

@@ -33,8 +33,7 @@ type privateDatabase struct {
 	log   *slog.Logger
 	fail  func(error)
 
-	work   context.Context // ends when the server stops
-	cancel context.CancelFunc
+	cancel context.CancelFunc // gives up a start that is under way
 
 	mu      sync.Mutex
 	server  database
@@ -50,7 +49,7 @@ func (a *App) startDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := newPrivateDatabase(s, func(ctx context.Context) (database, error) {
+	p, attend := newPrivateDatabase(s, func(ctx context.Context) (database, error) {
 		s, err := embedded.Start(ctx, config)
 		if err != nil {
 			return nil, err // not s: a nil *embedded.Server is no nil database
@@ -60,18 +59,22 @@ func (a *App) startDatabase(ctx context.Context) error {
 	a.private = p
 	a.config.DatabaseURL = s.DSN()
 	a.undo = append(a.undo, p.stop)
-	go p.attend(s)
+	go attend()
 	return nil
 }
 
-func newPrivateDatabase(s database, start func(context.Context) (database, error), log *slog.Logger, fail func(error)) *privateDatabase {
-	p := &privateDatabase{start: start, now: time.Now, log: log, fail: fail, server: s}
-	p.work, p.cancel = context.WithCancel(context.Background())
-	return p
+// newPrivateDatabase takes a database that has started; attend is to be run beside it
+// until it is stopped.
+func newPrivateDatabase(
+	s database, start func(context.Context) (database, error), log *slog.Logger, fail func(error),
+) (p *privateDatabase, attend func()) {
+	work, cancel := context.WithCancel(context.Background())
+	p = &privateDatabase{start: start, now: time.Now, log: log, fail: fail, cancel: cancel, server: s}
+	return p, func() { p.attend(work, s) }
 }
 
 // attend starts the database again each time that it dies.
-func (p *privateDatabase) attend(s database) {
+func (p *privateDatabase) attend(work context.Context, s database) {
 	var deaths []time.Time
 	for {
 		<-s.Done()
@@ -89,9 +92,9 @@ func (p *privateDatabase) attend(s database) {
 			return
 		}
 		p.log.Warn("the private database died and is started again", slog.Any("error", died))
-		next, err := p.again()
+		next, err := p.again(work)
 		if err != nil {
-			if p.work.Err() != nil {
+			if work.Err() != nil {
 				return // we stop
 			}
 			p.fail(errors.Join(died, err))
@@ -105,13 +108,13 @@ func (p *privateDatabase) attend(s database) {
 }
 
 // again starts the database, unless the server stops meanwhile.
-func (p *privateDatabase) again() (database, error) {
+func (p *privateDatabase) again(work context.Context) (database, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
 		return nil, nil //nolint:nilnil // there is neither a server nor a fault: we stop
 	}
-	ctx, cancel := context.WithTimeout(p.work, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(work, 2*time.Minute)
 	defer cancel()
 	s, err := p.start(ctx)
 	if err != nil {

@@ -63,7 +63,7 @@ func (a *App) plan(ctx context.Context) error {
 	switch {
 	case err != nil && purser.KindOf(err) == purser.KindStale:
 		a.log.Info("a newer plan was admitted first")
-		return nil //nolint:nilerr // another server was faster; the next sweep looks again
+		return nil // another server was faster; the next sweep looks again
 	case err != nil:
 		return err
 	}
