@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -220,10 +221,18 @@ func printPlanLeases(w io.Writer, leases []api.PlanLease) error {
 		}
 		rows = append(rows, []string{
 			fmt.Sprint(l.count), o.InstanceType, place(o.Provider, o.Region, o.Zone), optionName(o.Option), devices(o.Devices, o.Accelerator),
-			o.UnitPrice.String(), fmt.Sprintf("%.1f h", l.lease.Hours), held, l.on,
+			o.UnitPrice.String(), lasts(l.lease.Hours), held, l.on,
 		})
 	}
 	return grid(w, []string{"N", "MACHINE", "WHERE", "OPTION", "DEVICES", "PRICE EACH", "FOR", "", "RUNS"}, rows, 0, 5, 6)
+}
+
+// lasts shows a length of time in hours as people would say it.
+func lasts(hours float64) string {
+	if hours < 1 {
+		return fmt.Sprintf("%.0f min", math.Ceil(60*hours))
+	}
+	return fmt.Sprintf("%.1f h", hours)
 }
 
 // placementsText counts the replicas of each group on a machine.
