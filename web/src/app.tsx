@@ -27,12 +27,6 @@ export function App() {
   );
 }
 
-/** Which job the pointer is on: its blocks and its row are lit together. */
-export interface Pointed {
-  job: string | null;
-  point: (job: string | null) => void;
-}
-
 function Overview() {
   const [openJob, open] = useOpenJob();
   const [job, point] = useState<string | null>(null);

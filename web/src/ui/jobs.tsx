@@ -1,5 +1,5 @@
 import { useState } from "react";
-import type { Pointed } from "../app";
+import type { Pointed } from "../lib/pointed";
 import type { Job } from "../api/client";
 import { useJobs, type JobList } from "../api/queries";
 import { ago, count, money } from "../lib/format";

@@ -1,5 +1,5 @@
 import { useState, type PointerEvent } from "react";
-import type { Pointed } from "../app";
+import type { Pointed } from "../lib/pointed";
 import type { Plan } from "../api/client";
 import { useLatestPlan, useLiveLeases } from "../api/queries";
 import { ago, count, gapPercent, money, moneyPerHour, percent, quantity } from "../lib/format";
