@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	code := codeOf(ctx, err)
 	if _, quiet := errors.AsType[exitError](err); !quiet {
-		_, _ = fmt.Fprintf(stderr, "purser: %v\n", err)
+		_, _ = fmt.Fprintf(cleanWriter{stderr}, "purser: %v\n", err)
 	}
 	return code
 }

@@ -31,10 +31,25 @@ func show(c *cobra.Command, format string, v any, table func(w io.Writer) error)
 		enc.SetEscapeHTML(false)
 		return enc.Encode(v)
 	case "table":
-		return table(c.OutOrStdout())
+		return table(cleanWriter{c.OutOrStdout()})
 	default:
 		return usageError{fmt.Errorf("-o takes table or json, not %q", format)}
 	}
+}
+
+// cleanWriter takes the control characters out of what people read: names and reasons
+// come from other people's jobs and servers, and are not to move the reader's cursor.
+type cleanWriter struct{ w io.Writer }
+
+func (c cleanWriter) Write(p []byte) (int, error) {
+	lines := strings.Split(string(p), "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	if _, err := io.WriteString(c.w, strings.Join(lines, "\n")); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // grid writes rows under a head, without lines: it can be read, and cut by awk.
