@@ -67,6 +67,7 @@ type App struct {
 	sweeps     *sweeps
 	last       lastPlan
 	names      jobNames
+	charging   sync.Mutex
 	asked      chan struct{} // holds a value while a plan is made that somebody waits for
 	ready      atomic.Bool
 

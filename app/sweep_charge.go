@@ -10,8 +10,11 @@ import (
 )
 
 // charge writes the charges of every lease up to the last whole second. Each lease
-// is a transaction of its own: one that fails is charged at the next turn, whole.
+// is a transaction of its own: one that fails is charged at the next turn, whole. One
+// that another server has charged meanwhile is left to it.
 func (a *App) charge(ctx context.Context) (lines int, err error) {
+	a.charging.Lock()
+	defer a.charging.Unlock()
 	now := a.now()
 	inputs, err := a.db.ChargeInputs(ctx, now)
 	if err != nil {
@@ -35,8 +38,14 @@ func (a *App) charge(ctx context.Context) (lines int, err error) {
 		charges := ledger.Charges(ledger.Input{
 			Lease: in.Lease, Tasks: in.Tasks, Prices: in.Prices, ListPrice: in.OnDemand, Projects: projects, From: from, To: through,
 		})
-		lines += len(charges)
-		errs = append(errs, a.db.SaveCharges(ctx, in.Lease.ID, charges, through))
+		switch err := a.db.SaveCharges(ctx, in.Lease.ID, charges, through); {
+		case err == nil:
+			lines += len(charges)
+		case purser.KindOf(err) == purser.KindStale || purser.KindOf(err) == purser.KindConflict:
+			a.log.Debug("another server has charged a lease", slog.String("lease", string(in.Lease.ID)), slog.Any("error", err))
+		default:
+			errs = append(errs, err)
+		}
 	}
 	return lines, errors.Join(errs...)
 }

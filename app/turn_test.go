@@ -2,6 +2,7 @@ package app
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -228,5 +229,40 @@ func TestAgentsThatAreNotWhoTheySay(t *testing.T) {
 	_, _ = agents.Report(t.Context(), secretOf(first), r)
 	if j := w.job(); j.Tasks.Failed != 0 {
 		t.Errorf("an agent failed a task of another machine: %+v", j.Tasks)
+	}
+}
+
+// The sweep and a stop charge at the same time, and so may other servers: nobody
+// fails, and no second is charged twice.
+func TestChargesAtTheSameTime(t *testing.T) {
+	dsn, clock := database1(t), &hand{}
+	w, other := newWorldOn(t, dsn, clock, "here"), newWorldOn(t, dsn, clock, "there")
+	w.price(map[string]float64{"a1": 1})
+	w.submitSteady(3)
+	w.running()
+	for range 5 {
+		clock.pass(time.Minute)
+		var all sync.WaitGroup
+		for _, a := range []*App{w.App, w.App, other.App, other.App} {
+			all.Go(func() {
+				if _, err := a.charge(t.Context()); err != nil {
+					t.Errorf("charge: %v", err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	charges, err := moneyPart{w.App}.Charges(t.Context(), server.ChargeQuery{Limit: 10_000})
+	w.must(err)
+	// Each line is a job's share or idle room: together they are what the machines cost.
+	var want purser.Money
+	for _, l := range w.leases() {
+		if l.ChargedThrough.Sub(l.RunningAt) < 4*time.Minute {
+			t.Errorf("%s is charged through %s", l.ID, l.ChargedThrough)
+		}
+		want += l.Offer.UnitPrice.For(l.ChargedThrough.Sub(l.RunningAt.Truncate(time.Second)))
+	}
+	if diff := (charges.Total - want).USD(); len(charges.Charges) == 0 || diff > 0.001 || diff < -0.001 {
+		t.Errorf("charged %s, want %s", charges.Total.Decimal(), want.Decimal())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -86,9 +87,16 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// newWorld chooses a data folder and a port that stay the same over restarts.
+// worlds bounds those that stand at once: each is a server, a PostgreSQL and agents.
+var worlds = make(chan struct{}, 2)
+
+// newWorld chooses a data folder and a port that stay the same over restarts. Tests
+// with a world run beside one other.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	t.Parallel()
+	worlds <- struct{}{}
+	t.Cleanup(func() { <-worlds })
 	dir, err := os.MkdirTemp("", "purser-world-") //nolint:usetesting // t.TempDir is closed to the database's user
 	if err != nil {
 		t.Fatal(err)
@@ -96,21 +104,46 @@ func newWorld(t *testing.T) *world {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{t: t, dir: dir, listen: l.Addr().String()}
-	_ = l.Close()
+	w := &world{t: t, dir: dir, listen: freeAddress(t)}
 	t.Cleanup(func() {
 		w.kill()
 		w.endAgents()
+		w.endPostgres()
 		if t.Failed() {
 			w.tell()
 		}
 		_ = os.RemoveAll(dir)
 	})
 	return w
+}
+
+// ports counts the ports that were tried. They lie below those that the system gives to
+// outgoing connections, one of which could take a server's while it restarts.
+var ports atomic.Int64
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+(int64(os.Getpid())*31+ports.Add(1))%10000)
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// endPostgres ends the database of a server that was killed.
+func (w *world) endPostgres() {
+	b, err := os.ReadFile(filepath.Join(w.dir, "postgres", "postmaster.pid"))
+	if err != nil {
+		return
+	}
+	first, _, _ := strings.Cut(string(b), "\n")
+	if pid, err := strconv.Atoi(first); err == nil && pid > 1 {
+		_ = syscall.Kill(pid, syscall.SIGQUIT)
+	}
 }
 
 // tell shows what a failed test's server said.
