@@ -66,23 +66,13 @@ func ReadLadder(ctx context.Context, dir string) (*Ladder, error) {
 	return &l, nil
 }
 
-// thin takes the first n offers by hash: nine of ten with accelerators, as those are
-// what the rung asks for, the rest without.
+// thin takes the first n offers with accelerators by hash.
 func (l *Ladder) thin(n int) []purser.Offer {
 	out := make([]purser.Offer, 0, n)
-	plain := n / 10
 	for _, o := range l.offers {
-		switch {
-		case len(out) == n:
-			return out
-		case o.Devices == 0 && plain == 0:
-			continue
-		case o.Devices == 0:
-			plain--
-		case len(out)-(n/10-plain) >= n-n/10:
-			continue
+		if o.Devices > 0 && len(out) < n {
+			out = append(out, o)
 		}
-		out = append(out, o)
 	}
 	return out
 }
@@ -91,7 +81,8 @@ func (l *Ladder) thin(n int) []purser.Offer {
 func (l *Ladder) Rung(replicas, offers int, seed uint64) optimizer.Input {
 	rng := rand.New(rand.NewPCG(seed, uint64(replicas)))
 	in := optimizer.Input{Now: catalogueDate, Horizon: 24 * time.Hour, Offers: l.thin(offers)}
-	market := marketOf(in.Offers)
+	limited := limitedFamilies(rng, in.Offers)
+	market := marketOf(in.Offers, limited)
 	classes := min(max(replicas/30, 10), 1000)
 	asked := map[string]float64{} // devices by the first accelerator of the class
 	left := replicas
@@ -109,7 +100,7 @@ func (l *Ladder) Rung(replicas, offers int, seed uint64) optimizer.Input {
 		}
 		in.Jobs = append(in.Jobs, need...)
 	}
-	in.Quotas = quotas(rng, in.Offers, asked)
+	in.Quotas = quotas(limited, asked)
 	in.Offers = append(in.Offers, private(in.Offers, asked)...)
 	return in
 }
@@ -120,31 +111,54 @@ type market struct {
 	accelerators []string
 	weight       []float64
 	most         map[string]purser.Shape
+	open         map[string][]purser.Offer // without a quota, by accelerator
 }
 
-func marketOf(offers []purser.Offer) market {
-	m := market{most: map[string]purser.Shape{}}
-	count := map[string]int{}
-	zones := map[string]map[string]bool{}
+// zones counts the zones without a quota that have a machine for the variant.
+func (m market) zones(v purser.Variant) int {
+	in := map[string]bool{}
+	for _, o := range m.open[v.Accelerator] {
+		if o.Devices >= v.Devices && o.MilliCPU >= v.MilliCPU && o.MemoryMiB >= v.MemoryMiB {
+			in[o.Domain(purser.DomainZone)] = true
+		}
+	}
+	return len(in)
+}
+
+// fit halves a need until three zones without a quota can serve it, so that every
+// rung can be placed whole. The trace's pods come from larger machines.
+func (m market) fit(v purser.Variant) purser.Variant {
+	for i := 0; i < 12 && m.zones(v) < 3; i++ {
+		v.MilliCPU, v.MemoryMiB = v.MilliCPU/2, v.MemoryMiB/2
+		if v.Devices > purser.OneDevice {
+			v.Devices = max(purser.OneDevice, v.Devices/2/purser.OneDevice*purser.OneDevice)
+		}
+	}
+	return v
+}
+
+func marketOf(offers []purser.Offer, limited map[family]bool) market {
+	m := market{most: map[string]purser.Shape{}, open: map[string][]purser.Offer{}}
+	count := map[string]float64{}
 	for _, o := range offers {
 		a := o.Accelerator
 		count[a]++
 		s := m.most[a]
 		s.Devices, s.MilliCPU, s.MemoryMiB = max(s.Devices, o.Devices), max(s.MilliCPU, o.MilliCPU), max(s.MemoryMiB, o.MemoryMiB)
 		m.most[a] = s
-		if zones[a] == nil {
-			zones[a] = map[string]bool{}
+		if !limited[family{o.Provider, a}] {
+			m.open[a] = append(m.open[a], o)
 		}
-		zones[a][o.Domain(purser.DomainZone)] = true
 	}
-	for a := range count {
-		if a != "" && len(zones[a]) >= 3 { // a service must survive the loss of a zone
+	sold := map[string]bool{}
+	for f, is := range wide(offers) {
+		sold[f.accelerator] = sold[f.accelerator] || is
+	}
+	for _, a := range slices.Sorted(maps.Keys(count)) {
+		if sold[a] {
 			m.accelerators = append(m.accelerators, a)
+			m.weight = append(m.weight, count[a]) // work goes where the supply is
 		}
-	}
-	slices.Sort(m.accelerators)
-	for _, a := range m.accelerators {
-		m.weight = append(m.weight, math.Sqrt(float64(count[a])))
 	}
 	return m
 }
@@ -163,18 +177,15 @@ func (m market) pick(rng *rand.Rand) string {
 	return m.accelerators[len(m.accelerators)-1]
 }
 
-// class makes the jobs of one class: equal training jobs, or one service.
+// class makes the jobs of one class: equal training jobs, or equal services.
 func (l *Ladder) class(rng *rand.Rand, m market, c, count int) []purser.Job {
 	p := l.pods[rng.IntN(len(l.pods))]
 	r := l.runs[rng.IntN(len(l.runs))]
 	g := purser.TaskGroup{Name: "main", Kind: purser.Training, Run: purser.Run{Command: "true"}}
 	for range 1 + rng.IntN(3) {
-		if v := variant(p, m, m.pick(rng), rng); p.devices > 0 && !slices.ContainsFunc(g.Variants, func(x purser.Variant) bool { return x.Name == v.Name }) {
+		if v := variant(p, m, m.pick(rng), rng); !slices.ContainsFunc(g.Variants, func(x purser.Variant) bool { return x.Name == v.Name }) {
 			g.Variants = append(g.Variants, v)
 		}
-	}
-	if p.devices == 0 {
-		g.Variants = []purser.Variant{{Name: "cpu", MilliCPU: min(p.milliCPU, m.most[""].MilliCPU), MemoryMiB: min(p.memoryMiB, m.most[""].MemoryMiB), Throughput: 1}}
 	}
 	name := fmt.Sprintf("c%04d", c)
 	if c%5 == 4 {
@@ -182,15 +193,21 @@ func (l *Ladder) class(rng *rand.Rand, m market, c, count int) []purser.Job {
 		for i := range g.Variants {
 			g.Variants[i].Throughput = math.Round(5 + 45*rng.Float64())
 		}
-		g.Demand = g.Variants[0].Throughput * float64(count)
-		return []purser.Job{{ID: purser.JobID(name), Project: "ladder", Name: name, Groups: []purser.TaskGroup{g}}}
+		each := min(count, 1+rng.IntN(4)) // replicas that one service needs without its reserve
+		g.Demand = g.Variants[0].Throughput * (float64(each) - 0.2)
+		var jobs []purser.Job
+		for i := 0; i < count; i += each {
+			j := fmt.Sprintf("%s-%05d", name, i)
+			jobs = append(jobs, purser.Job{ID: purser.JobID(j), Project: "ladder", Name: j, Groups: []purser.TaskGroup{g}})
+		}
+		return jobs
 	}
 	for i := range g.Variants {
 		g.Variants[i].Throughput = 0
 	}
 	g.RunTime, g.Replicas = r.duration.Round(time.Minute), 1
 	if p.devices >= purser.OneDevice {
-		g.Replicas = min(16, count, max(1, r.devices/int(p.devices/purser.OneDevice)))
+		g.Replicas = min(16, count, max(1, r.devices/int(max(1, g.Variants[0].Devices/purser.OneDevice))))
 		g.Gang = g.Replicas > 1
 	}
 	var jobs []purser.Job
@@ -218,32 +235,62 @@ func variant(p pod, m market, accelerator string, rng *rand.Rand) purser.Variant
 	if !v.Devices.ValidShare() {
 		v.Devices = share(int64(v.Devices))
 	}
-	return v
+	return m.fit(v)
 }
 
-// quotas limit a third of the families to a fifth of what is asked of their
-// accelerator, at least eight devices. Each accelerator keeps a provider without a
-// quota, so that everything can be placed.
-func quotas(rng *rand.Rand, offers []purser.Offer, asked map[string]float64) []purser.Quota {
-	type family struct{ provider, accelerator string }
-	seen := map[family]bool{}
-	free := map[string]int{} // providers without a quota, by accelerator
+// family is what a quota is about: an accelerator at a provider.
+type family struct{ provider, accelerator string }
+
+// wide says which families are sold in three zones or more: enough for a service
+// that survives the loss of one.
+func wide(offers []purser.Offer) map[family]bool {
+	zones := map[family]map[string]bool{}
+	out := map[family]bool{}
 	for _, o := range offers {
-		if f := (family{o.Provider, o.Accelerator}); o.Accelerator != "" && !seen[f] {
-			seen[f] = true
-			free[o.Accelerator]++
+		f := family{o.Provider, o.Accelerator}
+		if zones[f] == nil {
+			zones[f] = map[string]bool{}
+		}
+		zones[f][o.Domain(purser.DomainZone)] = true
+		out[f] = len(zones[f]) >= 3
+	}
+	return out
+}
+
+// limitedFamilies chooses the third of the families that have a quota. Each
+// accelerator keeps a wide family without one.
+func limitedFamilies(rng *rand.Rand, offers []purser.Offer) map[family]bool {
+	families := wide(offers)
+	free := map[string]int{} // wide families without a quota, by accelerator
+	for f, is := range families {
+		if is {
+			free[f.accelerator]++
 		}
 	}
-	families := slices.SortedFunc(maps.Keys(seen), func(a, b family) int {
-		return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.accelerator, b.accelerator))
-	})
-	rng.Shuffle(len(families), func(i, j int) { families[i], families[j] = families[j], families[i] })
-	var out []purser.Quota
-	for _, f := range families {
-		if free[f.accelerator] < 2 || len(out) >= len(families)/3 {
+	order := slices.SortedFunc(maps.Keys(families), compareFamilies)
+	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	out := map[family]bool{}
+	for _, f := range order {
+		if len(out) >= len(order)/3 || families[f] && free[f.accelerator] < 2 {
 			continue
 		}
-		free[f.accelerator]--
+		if families[f] {
+			free[f.accelerator]--
+		}
+		out[f] = true
+	}
+	return out
+}
+
+func compareFamilies(a, b family) int {
+	return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.accelerator, b.accelerator))
+}
+
+// quotas limit families to a fifth of what is asked of their accelerator, at least
+// eight devices.
+func quotas(limited map[family]bool, asked map[string]float64) []purser.Quota {
+	var out []purser.Quota
+	for _, f := range slices.SortedFunc(maps.Keys(limited), compareFamilies) {
 		out = append(out, purser.Quota{
 			Name: f.provider + "/" + f.accelerator, Unit: purser.QuotaDevices, Provider: f.provider, Accelerator: f.accelerator,
 			Limit: int64(max(8, asked[f.accelerator]/5)),
@@ -258,7 +305,7 @@ func private(offers []purser.Offer, asked map[string]float64) []purser.Offer {
 	cheapest := map[string]purser.Offer{}
 	per := func(o purser.Offer) float64 { return o.UnitPrice.USD() / o.Devices.Devices() }
 	for _, o := range offers {
-		if o.Devices < purser.OneDevice || o.Accelerator == "" {
+		if o.Devices < purser.OneDevice {
 			continue
 		}
 		if c, ok := cheapest[o.Accelerator]; !ok || per(o) < per(c) || per(o) == per(c) && o.ID() < c.ID() {

@@ -15,7 +15,7 @@ import (
 	"purser"
 )
 
-// pod is one pod of the Alibaba trace.
+// pod is one pod of the Alibaba trace that asks for devices.
 type pod struct {
 	milliCPU, memoryMiB int64
 	devices             purser.MilliDevices
@@ -54,7 +54,9 @@ func readPods(dir string) ([]pod, error) {
 		case n > 1:
 			p.devices = purser.MilliDevices(n) * purser.OneDevice
 		}
-		pods = append(pods, p)
+		if p.devices > 0 {
+			pods = append(pods, p)
+		}
 		return nil
 	})
 	return pods, err
