@@ -20,7 +20,12 @@ const (
 // instanceKey finds the *instance in the context of a call into the guest.
 type instanceKey struct{}
 
-func instanceOf(ctx context.Context) *instance { return ctx.Value(instanceKey{}).(*instance) }
+// Every call carries one; without it the guest gets a nil pointer's panic, which
+// wazero turns into an error.
+func instanceOf(ctx context.Context) *instance {
+	in, _ := ctx.Value(instanceKey{}).(*instance)
+	return in
+}
 
 // hostFunc is an import: it reads its arguments from the stack and leaves its result in stack[0].
 type hostFunc struct {

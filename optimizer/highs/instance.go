@@ -19,7 +19,7 @@ type instance struct {
 	rt       *Runtime
 	mod      api.Module
 	mem      api.Memory
-	ctx      context.Context // for calls that cannot take long; holds the instance itself for the imports
+	ctx      context.Context //nolint:containedctx // of calls that cannot take long; it carries the instance to the imports
 	funcs    map[string]api.Function
 	names    map[string]uint32 // C strings that stay in the guest's memory
 	clock    clock

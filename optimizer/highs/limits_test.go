@@ -18,8 +18,8 @@ import (
 
 // endsAfter is a context that is cancelled when it has been asked n times: a cancellation at one exact place.
 type endsAfter struct {
-	context.Context
-	left atomic.Int64
+	context.Context //nolint:containedctx // it is one
+	left            atomic.Int64
 }
 
 func (c *endsAfter) Err() error {
@@ -288,8 +288,8 @@ func TestCloseWhileRunning(t *testing.T) {
 
 // counted counts how often a context is asked, which is once for each unit of work.
 type counted struct {
-	context.Context
-	asked atomic.Int64
+	context.Context //nolint:containedctx // it is one
+	asked           atomic.Int64
 }
 
 func (c *counted) Err() error {

@@ -73,7 +73,8 @@ func TestLPEnds(t *testing.T) {
 func checkOptimal(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, rows Rows, cols Columns, res Result) {
+}, rows Rows, cols Columns, res Result,
+) {
 	t.Helper()
 	const tol = 1e-7
 	activity := make([]float64, rows.Len())
