@@ -19,7 +19,12 @@
 // given), its schema, the solver, the HTTP server, River, the sweeps. What fails on
 // the way undoes what was started. Stop drains: machines that this host stands in
 // for stop their tasks at a checkpoint, tasks return to the queue, charges end. A
-// second interrupt stops without draining; agents then end themselves.
+// second interrupt stops without draining; agents then end themselves. Each part has
+// its own time to end, so one that hangs keeps no other from it.
+//
+// A clock that is set back stops no sweep: ticks are then counted on from the newest
+// one in the database. Servers of one host that share a database must share the data
+// folder; a lock of the host refuses others.
 //
 // # Failures
 //
