@@ -28,19 +28,14 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 	// As long as the value falls fast, where the solution lies means little.
 	patient, before := true, math.Inf(1)
 	for round := 0; round < last; round++ {
-		t0 := now()
 		if err := r.settle(ctx, patient); err != nil {
 			return err
 		}
-		t1 := now()
-		defer func() {}()
-		Dbg("  round %d value %.3f it %d work %d rows %d width %d", round, r.last.Objective*r.unit/1e9, r.last.SimplexIterations, r.last.Work, r.height, r.width)
 		d := r.prices()
 		results, err := r.order(d, g.nodes[level], g.workers).price(ctx)
 		if err != nil {
 			return errStopped
 		}
-		t2 := now()
 		configs, worth, err := r.priceConfigs(d, g.workers)
 		if err != nil {
 			return err
@@ -51,8 +46,6 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 				r.best, r.proof = b, true
 			}
 		}
-		t3 := now()
-		Dbg("     LP %d price %d configs %d us", (t1-t0)/1000, (t2-t1)/1000, (t3-t2)/1000)
 		value := r.last.Objective*r.unit + float64(r.offset())
 		if g.onRound != nil {
 			g.onRound(round)

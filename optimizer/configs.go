@@ -197,10 +197,10 @@ func (s *configSearch) under(sp *space, i int, m float64) float64 {
 	return cost
 }
 
-// solve searches within a number of nodes. The configurations found are in most, the cheapest last; none costs less than what is
-// returned.
-func (s *configSearch) solve(nodes int64) int64 {
-	s.nodes = nodes
+// solve searches within a number of nodes for configurations that cost less than a ceiling. Those found are in most, the cheapest last;
+// none costs less than what is returned.
+func (s *configSearch) solve(nodes, ceiling int64) int64 {
+	s.nodes, s.best = nodes, ceiling
 	switch {
 	case s.alike():
 		s.byCaps()

@@ -14,6 +14,7 @@ import (
 type contentSearch struct {
 	s     *configSearch
 	cells []*cell   // domains; of the rest as many as could be used
+	after []float64 // by cell: the least cost of a rate there or later
 	marks []float64 // rates that a domain can have, ascending: the values of m
 }
 
@@ -84,6 +85,16 @@ func (g *contentSearch) makeCells() {
 	}
 	slices.Sort(g.marks)
 	g.marks = slices.Compact(g.marks)
+	g.after = make([]float64, len(g.cells)+1)
+	g.after[len(g.cells)] = math.Inf(1)
+	for c := len(g.cells) - 1; c >= 0; c-- {
+		g.after[c] = g.after[c+1]
+		for _, o := range g.cells[c].contents {
+			if o.rate > 0 {
+				g.after[c] = math.Min(g.after[c], float64(o.cost)/o.rate)
+			}
+		}
+	}
 }
 
 // contents lists what the slots of one domain can hold up to a rate, leaving out what is beaten by more rate for no more cost. (A
@@ -174,9 +185,9 @@ func (g *contentSearch) solve(lo, hi int) span {
 	goal := math.Max(s.rates.need, s.rates.keep+g.marks[lo]) - s.rates.total
 	layers := make([][]point, 0, len(g.cells)+1)
 	layers = append(layers, []point{{}})
-	for _, c := range g.cells {
+	for at, c := range g.cells {
 		last := layers[len(layers)-1]
-		var next []point
+		next := make([]point, 0, 2*len(last))
 		for o := range c.contents {
 			ct := &c.contents[o]
 			if ct.rate > 0 && c.in+ct.rate > g.marks[hi]*(1+1e-12) {
@@ -186,8 +197,13 @@ func (g *contentSearch) solve(lo, hi int) span {
 				if o > 0 && pt.rate >= goal {
 					break
 				}
-				if cost := pt.cost + ct.cost; cost < s.best || s.best == math.MaxInt64 {
-					next = append(next, point{math.Min(pt.rate+ct.rate, math.Max(goal, 0)), cost, int32(k), int32(o)})
+				rate, cost := math.Min(pt.rate+ct.rate, math.Max(goal, 0)), pt.cost+ct.cost
+				rest := 0.0
+				if lack := goal - rate; lack > 1e-9*goal {
+					rest = lack * g.after[at+1] * (1 - 1e-12)
+				}
+				if float64(cost)+rest < float64(s.best) {
+					next = append(next, point{rate, cost, int32(k), int32(o)})
 				}
 			}
 		}
@@ -213,7 +229,17 @@ func (g *contentSearch) solve(lo, hi int) span {
 
 // beatNone keeps the points that have the most rate for their cost, by ascending rate and cost.
 func beatNone(all []point) []point {
-	slices.SortStableFunc(all, func(a, b point) int { return cmp.Or(cmp.Compare(b.rate, a.rate), cmp.Compare(a.cost, b.cost)) })
+	slices.SortFunc(all, func(a, b point) int {
+		switch {
+		case a.rate != b.rate:
+			return cmp.Compare(b.rate, a.rate)
+		case a.cost != b.cost:
+			return cmp.Compare(a.cost, b.cost)
+		case a.parent != b.parent:
+			return int(a.parent - b.parent)
+		}
+		return int(a.pick - b.pick)
+	})
 	kept, cheapest := all[:0], int64(math.MaxInt64)
 	for _, pt := range all {
 		if pt.cost < cheapest {

@@ -13,12 +13,15 @@ import (
 // is still needed, so that what is fixed is never too much and the program of what is left says truly what it costs.
 type dive struct {
 	*master
-	k      *packing
-	live   []int32 // targets with rows
-	rowOf  []int32 // by target: its row, -1 when nothing was needed
-	missAt []int32 // by row: the solver's column of what is not packed
-	shut   []bool  // by pattern column
-	opts   diveOptions
+	k         *packing
+	live      []int32 // targets with rows
+	rowOf     []int32 // by target: its row, -1 when nothing was needed
+	missAt    []int32 // by row: the solver's column of what is not packed
+	shut      []bool  // by pattern column
+	transfers []transfer
+	slack     []int64 // by target: what transfers could bring
+	captive   []bool  // by target: only limited machines can host it
+	opts      diveOptions
 }
 
 // diveOptions say how hard a dive tries.
@@ -33,11 +36,16 @@ type diveOptions struct {
 // newDive makes the program of what the packing still needs.
 func newDive(ctx context.Context, rt *highs.Runtime, k *packing, o diveOptions) (*dive, error) {
 	k.sync()
-	d := &dive{k: k, opts: o, rowOf: make([]int32, len(k.need))}
+	transfers := k.findTransfers()
+	d := &dive{k: k, opts: o, rowOf: make([]int32, len(k.need)), transfers: transfers}
+	tied := map[int32]bool{}
+	for _, t := range transfers {
+		tied[t.a], tied[t.b] = true, true
+	}
 	var lower []float64
 	for tg, n := range k.need {
 		d.rowOf[tg] = -1
-		if n > 0 {
+		if n > 0 || tied[int32(tg)] {
 			d.rowOf[tg] = int32(len(d.live))
 			d.live = append(d.live, int32(tg))
 			lower = append(lower, float64(n))
@@ -50,7 +58,9 @@ func newDive(ctx context.Context, rt *highs.Runtime, k *packing, o diveOptions) 
 	d.master = ms
 	if err = d.addRows(0, lower); err == nil {
 		if err = d.addLimits(func(s int32) int64 { return k.limit[s] }, func(q int) int64 { return k.quota[q] }); err == nil {
-			err = d.addMisses()
+			if err = d.addMisses(); err == nil {
+				err = d.addTransfers()
+			}
 		}
 	}
 	if err != nil {
@@ -82,23 +92,12 @@ func (d *dive) terms() *matrix {
 	return m
 }
 
-// addMisses makes sure that the program has a solution. What was committed to a domain can be left over for what it costs elsewhere, and
-// more, since a repair will move it; anything else only at a price above any machine's.
+// addMisses makes sure that the program has a solution. What limits leave no machine for is left over, at a price above any machine's;
+// a repair may still find a place for it.
 func (d *dive) addMisses() error {
 	for i, tg := range d.live {
 		t := &d.k.t.list[tg]
-		class := int(t.class)
-		cost := 100 * float64(max(d.p.aloneCost(class), 1)) * d.p.missWeight(d.p.classes[class].level)
-		if t.domain >= 0 {
-			costs := d.p.unitCosts(class)
-			elsewhere := math.Inf(1)
-			for key, c := range costs {
-				if key.domain != t.domain {
-					elsewhere = math.Min(elsewhere, c)
-				}
-			}
-			cost = math.Min(cost, moveFactor*elsewhere)
-		}
+		cost := d.p.leftPrice(int(t.class)) * d.p.missWeight(d.p.classes[t.class].level)
 		at, err := d.addOther(cost/d.unit, 0, math.Inf(1), []int32{int32(i)}, []float64{1})
 		if err != nil {
 			return err
@@ -108,22 +107,37 @@ func (d *dive) addMisses() error {
 	return nil
 }
 
-// moveFactor is what a replica is taken to cost that a repair has to move to another domain, in parts of its cost on a full machine.
-const moveFactor = 2.5
+// leftFactor is what a replica that is left over costs, in parts of the dearest machine that could be rented for it alone: nothing that
+// can be packed at all is left over for its price.
+const leftFactor = 3
+
+// leftPrice is the price for leaving a replica of the class over, in nano-USD.
+func (p *Problem) leftPrice(c int) float64 {
+	dearest := int64(1)
+	for v := range p.classes[c].variants {
+		vt := &p.classes[c].variants[v]
+		for _, g := range p.groupsOf[vt.item] {
+			for _, s := range p.groups[g].sites {
+				dearest = max(dearest, p.sites[s].cost(vt.span)+p.groups[g].extraFor(vt.item, 1))
+			}
+		}
+	}
+	return leftFactor * float64(dearest)
+}
 
 // project turns columns of another program into proper columns of this one.
 func (d *dive) project(cols []column) []column {
 	out := make([]column, 0, len(cols))
 	for i := range cols {
-		if c, ok := d.k.proper(&cols[i]); ok {
+		if c, ok := d.k.proper(&cols[i], d.slack); ok {
 			out = append(out, c)
 		}
 	}
 	return out
 }
 
-// proper cuts a column down to what is needed.
-func (k *packing) proper(c *column) (column, bool) {
+// proper cuts a column down to what is needed, or could be (slack by target, or nil).
+func (k *packing) proper(c *column, slack []int64) (column, bool) {
 	taken := map[int32]int64{}
 	var pat pattern
 	for _, n := range c.pattern {
@@ -131,7 +145,11 @@ func (k *packing) proper(c *column) (column, bool) {
 		if tg < 0 {
 			continue
 		}
-		if n.n = min(n.n, k.need[tg]-taken[tg]); n.n > 0 {
+		most := k.need[tg]
+		if int(tg) < len(slack) {
+			most += slack[tg]
+		}
+		if n.n = min(n.n, most-taken[tg]); n.n > 0 {
 			taken[tg] += n.n
 			pat = append(pat, n)
 		}
@@ -168,14 +186,7 @@ func (d *dive) run(ctx context.Context) error {
 			}
 		}
 		rounds = d.opts.rounds
-		if Debug != nil {
-			miss := 0.0
-			for _, at := range d.missAt {
-				miss += d.last.ColValue[at]
-			}
-			Debug("   lp %.2f + fixed %.2f = %.2f; left %d machines %d cols %d miss %.3f", d.last.Objective*d.unit/1e9, float64(d.k.cost)/1e9, d.last.Objective*d.unit/1e9+float64(d.k.cost)/1e9, d.k.left(), d.k.rented(), len(d.cols), miss)
-		}
-		if !d.fixFloors() && !d.roundUp() {
+		if !d.fix() {
 			return nil // what is left can only be missed
 		}
 		if err := d.refresh(); err != nil {
@@ -185,6 +196,22 @@ func (d *dive) run(ctx context.Context) error {
 	return nil
 }
 
+// possible says whether a column could be put once, transfers included.
+func (d *dive) possible(c *column) bool {
+	want, ok := d.k.wanted(c)
+	if !ok || len(want) == 0 || d.k.has(c.site) <= 0 {
+		return false
+	}
+	return !slices.ContainsFunc(want, func(w count) bool { return d.k.need[w.item]+d.slackOf(w.item) < w.n })
+}
+
+func (d *dive) slackOf(tg int32) int64 {
+	if int(tg) < len(d.slack) {
+		return d.slack[tg]
+	}
+	return 0
+}
+
 // shutImproper shuts the columns that hold too much by now.
 func (d *dive) shutImproper() error {
 	var at []int32
@@ -192,7 +219,7 @@ func (d *dive) shutImproper() error {
 		d.shut = append(d.shut, false)
 	}
 	for i := range d.cols {
-		if !d.shut[i] && d.k.times(&d.cols[i]) == 0 {
+		if !d.shut[i] && !d.possible(&d.cols[i]) {
 			d.shut[i] = true
 			at = append(at, d.lpOf[i])
 		}
@@ -255,13 +282,13 @@ func (d *dive) reprice(ctx context.Context) (int, error) {
 		rents: &rents{p: d.p, d: prices, priced: true},
 		most: func(it int32, domains [3]int32) int64 {
 			if tg := d.targetIn(it, domains); tg >= 0 {
-				return d.k.need[tg]
+				return d.k.need[tg] + d.slackOf(tg)
 			}
 			return 0
 		},
 		pool: func(it int32, domains [3]int32) (int32, int64) {
 			tg := d.targetIn(it, domains)
-			return tg, d.k.need[tg]
+			return tg, d.k.need[tg] + d.slackOf(tg)
 		},
 		use: func(g int32) bool {
 			return slices.ContainsFunc(d.p.groups[g].sites, func(s int32) bool { return d.k.has(s) > 0 })
@@ -275,7 +302,7 @@ func (d *dive) reprice(ctx context.Context) (int, error) {
 	}
 	var cols []column
 	for _, c := range d.columnsOf(prices, results) {
-		if d.k.times(&c) > 0 {
+		if d.possible(&c) {
 			cols = append(cols, c)
 		}
 	}
@@ -294,8 +321,54 @@ func (d *dive) targetIn(it int32, domains [3]int32) int32 {
 	return -1
 }
 
-// fixFloors rents the whole part of columns, the largest first, up to a share of the machines that the program rents.
-func (d *dive) fixFloors() bool {
+// fix rents machines as the last solution has them. Targets that can only be had where limits or quotas are go first, since what is left
+// can still make room for them; then everything, the dearest machines first.
+func (d *dive) fix() bool {
+	if d.captive == nil {
+		d.findCaptive()
+	}
+	d.applyTransfers()
+	for _, only := range []bool{true, false} {
+		if d.fixFloors(only) || d.roundUp(only) {
+			return true
+		}
+	}
+	return false
+}
+
+// findCaptive notes the targets without a machine that is not limited.
+func (d *dive) findCaptive() {
+	d.captive = make([]bool, len(d.k.need))
+	open := make([]bool, len(d.k.need))
+	for key, tg := range d.k.t.index {
+		level := d.k.t.levels[d.p.items[key.item].class]
+		for _, g := range d.p.groupsOf[key.item] {
+			for _, s := range d.p.groups[g].sites {
+				st := &d.p.sites[s]
+				if st.limit < 0 && len(st.quotas) == 0 && (level < 0 || st.domain[level] == key.domain) {
+					open[tg] = true
+				}
+			}
+		}
+	}
+	for tg := range open {
+		d.captive[tg] = !open[tg]
+	}
+}
+
+// takes says whether a column may be fixed now: with only, when it holds something captive.
+func (d *dive) takes(i int, only bool) bool {
+	if d.isShut(i) {
+		return false
+	}
+	return !only || slices.ContainsFunc(d.cols[i].pattern, func(n count) bool {
+		tg := d.k.t.of(n.item, d.cols[i].site)
+		return tg >= 0 && d.captive[tg] && d.k.need[tg] > 0
+	})
+}
+
+// fixFloors rents the whole part of columns, the dearest first, up to a share of the machines that the program rents.
+func (d *dive) fixFloors(only bool) bool {
 	type whole struct {
 		at int
 		n  int64
@@ -303,7 +376,7 @@ func (d *dive) fixFloors() bool {
 	var all []whole
 	total := 0.0
 	for i := range d.cols {
-		if d.isShut(i) {
+		if !d.takes(i, only) {
 			continue
 		}
 		total += d.value(i)
@@ -313,7 +386,7 @@ func (d *dive) fixFloors() bool {
 	}
 	slices.SortStableFunc(all, func(a, b whole) int { return cmp.Compare(d.cols[b.at].cost, d.cols[a.at].cost) })
 	most := int64(math.Ceil(total * d.opts.share))
-	if total < 50 {
+	if total < 50 || only {
 		most = int64(total) + 1
 	}
 	fixed := int64(0)
@@ -329,15 +402,15 @@ func (d *dive) fixFloors() bool {
 	return fixed > 0
 }
 
-// roundUp rents one machine more of up to a tenth of the fractional columns: the largest, and then those of a half and more.
-func (d *dive) roundUp() bool {
+// roundUp rents one machine more of up to a tenth of the fractional columns: the dearest of those of a half and more, or the largest.
+func (d *dive) roundUp(only bool) bool {
 	type part struct {
 		at int
 		x  float64
 	}
 	var parts []part
 	for i := range d.cols {
-		if x := d.value(i); !d.isShut(i) && x > 1e-6 {
+		if x := d.value(i); x > 1e-6 && d.takes(i, only) {
 			parts = append(parts, part{i, x})
 		}
 	}
@@ -352,7 +425,7 @@ func (d *dive) roundUp() bool {
 		if put > 0 && (pt.x < 0.5 || put >= (len(parts)+9)/10) {
 			break
 		}
-		if d.k.times(&d.cols[pt.at]) > 0 {
+		if d.k.times(&d.cols[pt.at]) > 0 || d.pull(&d.cols[pt.at]) {
 			d.k.put(&d.cols[pt.at], 1)
 			put++
 		}
@@ -375,7 +448,10 @@ func (d *dive) refresh() error {
 			at, lower, upper = append(at, row), append(lower, math.Inf(-1)), append(upper, float64(d.k.quota[q])/1000)
 		}
 	}
-	return d.solver.ChangeRowBounds(at, lower, upper)
+	if err := d.solver.ChangeRowBounds(at, lower, upper); err != nil {
+		return err
+	}
+	return d.boundTransfers()
 }
 
 // limitedSites are the sites with a row of (5), in order.
@@ -386,21 +462,4 @@ func (ms *master) limitedSites() []int32 {
 	}
 	slices.Sort(out)
 	return out
-}
-
-var Debug func(string, ...any)
-
-func Dbg(f string, a ...any) {
-	if Debug != nil {
-		Debug(f, a...)
-	}
-}
-
-var Clock func() int64
-
-func now() int64 {
-	if Clock == nil {
-		return 0
-	}
-	return Clock()
 }

@@ -12,6 +12,17 @@ type proof struct {
 	m     *matrix
 	d     *duals
 	bound int64 // nano-USD
+	whole bool  // the program was about everything
+}
+
+// waste is what a column costs beyond what its members are worth at the row prices, in nano-USD. worths are those of the matrix.
+func (pf *proof) waste(c *column, worths []int64) int64 {
+	rent := rents{p: pf.m.p, d: pf.d}
+	total := c.cost + rent.fixed(c.site)
+	for _, n := range c.pattern {
+		total -= n.n * (worths[n.item] + pf.m.localWorth(n.item, &pf.m.p.sites[c.site], pf.d.rows))
+	}
+	return total
 }
 
 // clone copies the matrix, so that rows that are added later do not matter.

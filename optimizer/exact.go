@@ -22,7 +22,7 @@ const (
 
 // exact proves or improves the plan of a small problem.
 func (s *search) exact(ctx context.Context) error {
-	if s.proof == nil || s.missed > 0 || !s.p.small() {
+	if s.proof == nil || !s.proof.whole || s.missed > 0 || !s.p.small() {
 		return nil
 	}
 	slack := s.best.cost + s.p.constant() - s.proof.bound
@@ -36,7 +36,6 @@ func (s *search) exact(ctx context.Context) error {
 		}
 		slack /= 2
 	}
-	println("exact", ok, len(cols), slack, whole)
 	if !ok || ctx.Err() != nil {
 		return nil
 	}
@@ -55,7 +54,6 @@ func (s *search) exact(ctx context.Context) error {
 		}
 		return purser.Wrap(purser.KindInternal, "optimizer.Solve", err)
 	}
-	println("mip", res.Status, res.Feasible, int64(res.Objective*e.unit), int64(res.Bound*e.unit), res.Nodes, res.Work, len(e.lower))
 	if res.Feasible {
 		s.consider(e.packing(res.ColValue), "exact", 0)
 	}
@@ -367,7 +365,7 @@ func (e *exactProgram) packing(x []float64) *packing {
 	k := newPacking(t)
 	for i := range e.cols {
 		for range int64(math.Round(x[i])) {
-			if c, ok := k.proper(&e.cols[i]); ok {
+			if c, ok := k.proper(&e.cols[i], nil); ok {
 				k.put(&c, 1)
 			}
 		}

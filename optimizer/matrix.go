@@ -175,6 +175,19 @@ func (m *matrix) activeDomains(g *group, y []int64) [3]int32 {
 	return out
 }
 
+// localWorth is what a copy of the item is worth on the site beyond what it is worth anywhere.
+func (m *matrix) localWorth(it int32, st *site, y []int64) int64 {
+	total := int64(0)
+	for l := range m.local {
+		for _, t := range m.local[l][st.domain[l]] {
+			if t.item == it {
+				total += t.coef * y[t.row]
+			}
+		}
+	}
+	return total
+}
+
 // localWorths adds to w what holds in the domains.
 func (m *matrix) localWorths(w []int64, domains [3]int32, y []int64) {
 	for l, d := range domains {

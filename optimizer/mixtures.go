@@ -81,19 +81,15 @@ func (r *relaxed) priceConfigs(d *duals, workers int) (added int, worth []int64,
 		}
 		slots, restSize := r.slots(s, d)
 		searches[i] = newConfigSearch(r.p.classes[s.class].need, r.p.classes[s.class].standing, slots, restSize)
-		worth[i] = searches[i].solve(configNodes)
+		now := d.rows[s.convex]
+		worth[i] = searches[i].solve(configNodes, now-(now>>23)-1)
 	})
 	for i, search := range searches {
 		if search == nil {
 			continue
 		}
-		s := &r.services[i]
-		now := d.rows[s.convex]
 		for _, f := range search.most {
-			if f.cost >= now-(now>>23)-1 {
-				continue
-			}
-			ok, err := r.addConfig(s, search.slots, f.counts)
+			ok, err := r.addConfig(&r.services[i], search.slots, f.counts)
 			if err != nil {
 				return 0, nil, err
 			}

@@ -13,14 +13,15 @@ type machines struct {
 
 // packing is a plan in the making: what is rented, and what is left of needs, limits and quotas.
 type packing struct {
-	p     *Problem
-	t     *targets
-	need  []int64 // by target
-	limit []int64 // by site; -1: no limit
-	quota []int64 // thousandths
-	list  []machines
-	index map[string]int // by column key
-	cost  int64          // nano-USD
+	p       *Problem
+	t       *targets
+	need    []int64 // by target
+	limit   []int64 // by site; -1: no limit
+	quota   []int64 // thousandths
+	list    []machines
+	index   map[string]int // by column key
+	cost    int64          // nano-USD
+	ejected int            // replicas that got their place by ejecting others
 }
 
 func newPacking(t *targets) *packing {

@@ -4,39 +4,66 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 )
 
-// recreate takes parts of the best plan down and makes them anew. In turn: the machines that cost most beyond what their load needs are
-// packed anew; and all machines that host some classes are, with these classes committed to domains anew. Chance weighs both. It goes on
-// as long as rounds are left and the gap is open.
+// recreate takes parts of the plan down and makes them anew. In turn: the machines that cost most beyond what their load is worth are
+// packed anew; and all machines that host some classes are, with these classes committed to domains anew. Chance weighs both. Rounds go in
+// pairs, side by side, from the same plan. It goes on as long as rounds are left and the gap is open.
 func (s *search) recreate(ctx context.Context) error {
 	committed := slices.ContainsFunc(s.p.classes, func(c class) bool { return !c.plain })
-	for round := range s.o.Work.Dives {
-		if s.done() {
-			return nil
-		}
+	for first := 0; first < s.o.Work.Dives && !s.done(); first += roundsAtOnce {
 		if ctx.Err() != nil {
 			return errStopped
 		}
-		k := s.best.clone()
-		k.t = k.t.clone()
-		packings := []*packing{k}
-		if committed && round%3 != 2 {
-			var err error
-			if packings, err = s.recommit(ctx, k, round%3 == 1); err != nil {
-				return err
-			}
-		} else {
-			s.ruin(k)
+		rounds := make([]*round, roundsAtOnce)
+		for i := range rounds {
+			n := first + i
+			rounds[i] = &round{search: s, rng: rand.New(rand.NewPCG(s.o.Seed, uint64(n)+1))}
+			rounds[i].recommits = committed && n%3 != 2
+			rounds[i].sites = n%3 == 1
 		}
-		for _, k := range packings {
-			if err := s.dive(ctx, k, partDive, "repair", round); err != nil {
-				return err
+		inParallel(len(rounds), s.o.Workers, func(i int) { rounds[i].run(ctx, s.base.clone()) })
+		for i, r := range rounds {
+			s.learn(r.learned)
+			if r.err != nil && !errors.Is(r.err, errUnsolved) {
+				return r.err
+			}
+			if r.err == nil {
+				s.consider(r.result, "repair", first+i)
 			}
 		}
 	}
 	return nil
+}
+
+// roundsAtOnce is how many rounds begin from one plan. It does not depend on the number of workers, so neither does the result.
+const roundsAtOnce = 2
+
+// round is one try to better the plan. It only reads the search.
+type round struct {
+	*search
+	rng       *rand.Rand
+	recommits bool
+	sites     bool
+
+	result  *packing
+	learned []column
+	err     error
+}
+
+func (r *round) run(ctx context.Context, k *packing) {
+	k.t = k.t.clone()
+	if r.recommits {
+		k, r.err = r.recommit(ctx, k)
+	} else {
+		r.ruin(k)
+	}
+	if r.err == nil {
+		r.learned, r.err = r.pack(ctx, k, partDive)
+		r.result = k
+	}
 }
 
 // ruinedShare is the part of the machines that a round takes down; at the least and at the most so many.
@@ -50,33 +77,24 @@ func (k *packing) ruinedMachines() int64 {
 	return min(int64(float64(k.rented())*ruinedShare)+ruinedLeast, ruinedMost)
 }
 
-// excess is by column what its machine costs beyond its load's parts of the cheapest machines full of their likes, in nano-USD.
-func (k *packing) excess() []float64 {
-	full := make([]int64, len(k.p.items))
-	for c := range k.p.classes {
-		cost := k.p.fullCosts(c)
-		for v := range k.p.classes[c].variants {
-			full[k.p.classes[c].variants[v].item] = cost
-		}
-	}
+// excess is by column what its machine costs beyond what its load is worth at the row prices of the relaxed program, in nano-USD: together
+// that is nearly the gap.
+func (r *round) excess(k *packing) []float64 {
+	worths := r.proof.m.worths(r.proof.d.rows)
 	out := make([]float64, len(k.list))
 	for i := range k.list {
-		m := &k.list[i]
-		needed := int64(0)
-		for _, n := range m.pattern {
-			needed += n.n * full[n.item]
-		}
-		out[i] = float64(max(m.cost-needed, m.cost/50))
+		c := &k.list[i].column
+		out[i] = float64(max(r.proof.waste(c, worths), c.cost/200))
 	}
 	return out
 }
 
 // ruin takes the machines with most excess down.
-func (s *search) ruin(k *packing) {
+func (r *round) ruin(k *packing) {
 	order := make([]int, 0, len(k.list))
-	excess := k.excess()
+	excess := r.excess(k)
 	for i := range k.list {
-		excess[i] *= s.rng.Float64()
+		excess[i] *= r.rng.Float64()
 		if k.list[i].n > 0 {
 			order = append(order, i)
 		}
@@ -97,17 +115,24 @@ func (s *search) ruin(k *packing) {
 
 // ruinClasses takes down every machine that hosts one of some classes which are committed to domains, and takes back their commitments.
 // It says how many units of each class are free then.
-func (s *search) ruinClasses(k *packing) []int64 {
-	excess := k.excess()
+func (r *round) ruinClasses(k *packing) []int64 {
+	s := r.search
+	excess := r.excess(k)
 	byClass := make([]float64, len(s.p.classes))
 	for i := range k.list {
 		for _, n := range k.list[i].pattern {
 			byClass[s.p.items[n.item].class] += excess[i] * float64(k.list[i].n)
 		}
 	}
+	for tg, n := range k.need {
+		if n > 0 {
+			c := int(k.t.list[tg].class)
+			byClass[c] += missPrice * float64(n) * float64(s.p.aloneCost(c))
+		}
+	}
 	var order []int
 	for c := range s.p.classes {
-		byClass[c] *= s.rng.Float64()
+		byClass[c] *= r.rng.Float64()
 		if !s.p.classes[c].plain && byClass[c] > 0 {
 			order = append(order, c)
 		}
@@ -170,24 +195,26 @@ func (k *packing) free(c int) int64 {
 
 // recommit takes down some classes that are committed to domains, with the machines that host them, and commits them anew where a relaxed
 // program of what is needed then has them.
-func (s *search) recommit(ctx context.Context, k *packing, sites bool) ([]*packing, error) {
-	units := s.ruinClasses(k)
-	r, err := newRelaxed(ctx, s.rt, s.p, relaxedSpec{units: units, on: k, near: s.best.t})
+func (r *round) recommit(ctx context.Context, k *packing) (*packing, error) {
+	units := r.ruinClasses(k)
+	part, err := newRelaxed(ctx, r.rt, r.p, relaxedSpec{units: units, on: k, near: r.base.t})
 	if err != nil {
-		return nil, s.stopped(ctx, err)
+		return nil, r.stopped(ctx, err)
 	}
-	defer r.close()
-	if err := r.seed(r.cut(s.pool)); err != nil {
-		return nil, s.stopped(ctx, err)
+	defer part.close()
+	if err := part.seed(part.cut(r.worthwhile())); err != nil {
+		return nil, r.stopped(ctx, err)
 	}
-	Dbg("recommit rows %d cols %d width %d services %d", r.height, len(r.cols), r.width, len(r.services))
-	err = r.generate(ctx, generation{rounds: recommitRounds, workers: s.o.Workers, nodes: []int64{heuristicNodes}, target: 1e-6})
+	err = part.generate(ctx, generation{rounds: recommitRounds, workers: 1, nodes: []int64{heuristicNodes}, target: 1e-5})
 	if err != nil && !errors.Is(err, errUnsolved) {
-		return nil, s.stopped(ctx, err)
+		return nil, r.stopped(ctx, err)
 	}
-	Dbg("generated rows %d cols %d width %d %v", r.height, len(r.cols), r.width, err)
-	defer func() { Dbg("committed rows %d cols %d width %d", r.height, len(r.cols), r.width) }()
-	return s.commits(ctx, r, r.relaxedSpec, []bool{sites})
+	packings, err := r.commits(ctx, part, part.relaxedSpec, []bool{r.sites}, 1)
+	if err != nil {
+		return nil, err
+	}
+	r.learned = part.cols
+	return packings[0], nil
 }
 
 // cut leaves of columns what the program has needs of, and no more than that.

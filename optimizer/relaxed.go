@@ -89,7 +89,7 @@ func (r *relaxed) settleNeeds() {
 }
 
 // dear is a price for a replica of the class above any machine's.
-func (r *relaxed) dear(c int) float64 { return 100 * float64(max(r.p.aloneCost(c), 1)) / r.unit }
+func (r *relaxed) dear(c int) float64 { return leftFactor * r.p.leftPrice(c) / r.unit }
 
 // newRelaxed makes the program without columns of patterns.
 func newRelaxed(ctx context.Context, rt *highs.Runtime, p *Problem, spec relaxedSpec) (*relaxed, error) {

@@ -93,8 +93,9 @@ func (k *packing) insertAny(tg int32) bool {
 	}
 	if best.ok {
 		k.apply(best)
+		return true
 	}
-	return best.ok
+	return slices.ContainsFunc(cl.variants, func(v variant) bool { return k.eject(v.item, -1, -1) })
 }
 
 // remove takes one copy of an item out of a machine in the domain, where that saves most.
@@ -240,7 +241,7 @@ func (k *packing) repairService(tg int32) {
 			k.apply(in)
 			continue
 		}
-		if !k.moveReplica(tg, class, level) {
+		if !k.moveReplica(tg, class, level) && !k.eject(cl.variants[t.variant].item, level, t.domain) {
 			return
 		}
 	}

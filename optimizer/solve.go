@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"math/rand/v2"
 
 	"purser"
 	"purser/optimizer/highs"
@@ -70,26 +69,25 @@ const provenGap = 1e-6
 
 // search is one run of the methods on one problem.
 type search struct {
-	p   *Problem
-	rt  *highs.Runtime
-	o   Options
-	rng *rand.Rand
+	p         *Problem
+	rt        *highs.Runtime
+	o         Options
+	best      *packing
+	missed    int64    // of best, weighted by priority
+	base      *packing // what further rounds begin with
+	baseScore float64
+	bound     int64 // nano-USD; 0 until something is proven: nothing costs less than nothing
+	lacks     bool  // it is proven that not everything can be placed
+	cut       bool  // the context ended the search
 
-	best   *packing
-	missed int64 // of best, weighted by priority
-	bound  int64 // nano-USD; 0 until something is proven: nothing costs less than nothing
-	lacks  bool  // it is proven that not everything can be placed
-	cut    bool  // the context ended the search
-
-	worth []int64  // of a copy of each item in the relaxed program
-	proof *proof   // of a small problem
+	proof *proof   // of the relaxed program
 	pool  []column // columns of all programs
 	known map[string]bool
 }
 
 // solveOne runs the methods in turn, each for what the ones before leave open. hint is a plan to begin with, or nil.
 func solveOne(ctx context.Context, rt *highs.Runtime, p *Problem, o Options, hint *purser.Plan) (purser.Plan, error) {
-	s := &search{p: p, rt: rt, o: o, rng: rand.New(rand.NewPCG(o.Seed, 0x9e3779b97f4a7c15)), known: map[string]bool{}}
+	s := &search{p: p, rt: rt, o: o, known: map[string]bool{}}
 	s.start()
 	if hint != nil {
 		s.learn(p.columnsOfPlan(*hint))
@@ -153,14 +151,37 @@ func (s *search) start() {
 	s.consider(k, "greedy", 1)
 }
 
-// consider takes over a packing that is better than the best: less missed, then cheaper.
+// consider takes over a packing that is better than the best: less missed, then cheaper. The base, which further rounds begin with, may
+// miss something when it is much cheaper.
 func (s *search) consider(k *packing, stage string, round int) {
+	if score := k.score(); s.base == nil || score < s.baseScore {
+		s.base, s.baseScore = k, score
+	}
 	missed := k.missed()
 	if s.best != nil && (missed > s.missed || (missed == s.missed && k.cost >= s.best.cost)) {
 		return
 	}
 	s.best, s.missed = k, missed
 	s.report(stage, round)
+}
+
+// missPrice is what a missed replica counts against a packing, in parts of the cheapest machine for it.
+const missPrice = 10
+
+// score is the cost with what is missed at a price.
+func (k *packing) score() float64 {
+	total := float64(k.cost)
+	for tg, n := range k.need {
+		if n > 0 {
+			c := int(k.t.list[tg].class)
+			total += missPrice * float64(n) * float64(k.p.aloneCost(c)) * k.p.missWeight(k.p.classes[c].level)
+		}
+	}
+	for c, n := range k.units() {
+		cl := &k.p.classes[c]
+		total += missPrice * float64((cl.units()-n)*cl.least) * float64(k.p.aloneCost(c)) * k.p.missWeight(cl.level)
+	}
+	return total
 }
 
 func (s *search) report(stage string, round int) {
@@ -211,7 +232,7 @@ func (s *search) relax(ctx context.Context, spec relaxedSpec) ([]*packing, error
 	}
 	whole := spec.units == nil && spec.on == nil
 	err = r.generate(ctx, generation{
-		rounds: s.o.Work.Rounds, workers: s.o.Workers, nodes: []int64{500, 20_000, s.o.Work.KnapsackNodes}, target: 1e-7,
+		rounds: s.o.Work.Rounds, workers: s.o.Workers, nodes: []int64{500, 20_000, s.o.Work.KnapsackNodes}, target: s.closeness(),
 		onRound: func(round int) {
 			if whole && r.proof {
 				s.raise(r.best, "bound", round)
@@ -222,18 +243,14 @@ func (s *search) relax(ctx context.Context, spec relaxedSpec) ([]*packing, error
 	if err != nil && !(errors.Is(err, errUnsolved) && len(r.last.RowDual) > 0) {
 		return nil, s.stopped(ctx, err)
 	}
-	d := r.prices()
-	s.worth = r.m.worths(d.rows)
-	if whole && s.p.small() {
-		s.proof = &proof{m: r.m.clone(), d: d, bound: r.latest}
-	}
-	return s.commits(ctx, r, spec, []bool{false, true})
+	s.proof = &proof{m: r.m.clone(), d: r.prices(), bound: r.latest, whole: whole}
+	return s.commits(ctx, r, spec, []bool{false, true}, s.o.Workers)
 }
 
 // commits rounds a relaxed program's solution, with and without numbers of machines being rounded first, to packings that are to be dived.
-func (s *search) commits(ctx context.Context, r *relaxed, spec relaxedSpec, sites []bool) ([]*packing, error) {
+func (s *search) commits(ctx context.Context, r *relaxed, spec relaxedSpec, sites []bool, workers int) ([]*packing, error) {
 	hints := r.hints()
-	err := r.prepareCommit(ctx, fixRounds, s.o.Workers)
+	err := r.prepareCommit(ctx, fixRounds, workers)
 	var out []*packing
 	for _, with := range sites {
 		if err == nil && len(r.services) > 0 {
@@ -251,7 +268,6 @@ func (s *search) commits(ctx context.Context, r *relaxed, spec relaxedSpec, site
 			break
 		}
 	}
-	s.learn(r.cols)
 	return out, nil
 }
 
@@ -265,6 +281,15 @@ func (s *search) packingOf(spec relaxedSpec, hints []hint) *packing {
 	k.t = k.t.clone()
 	k.merge(t)
 	return k
+}
+
+// closeness is how near the relaxed program's bound has to come to its value, as a share: a tenth of the gap that is aimed for, and in
+// small problems, where more can be proven, a ten-millionth.
+func (s *search) closeness() float64 {
+	if s.p.small() {
+		return 1e-7
+	}
+	return max(s.o.GapTarget/10, 1e-7)
 }
 
 // fixRounds bounds the pricing rounds before services are rounded.
@@ -284,24 +309,50 @@ var (
 	partDive  = diveOptions{nodes: heuristicNodes, first: 12, rounds: 8, share: 0.7}
 )
 
-// dive packs what the packing needs, repairs what is left over, and considers the result.
+// dive packs what the packing needs, and considers the result.
 func (s *search) dive(ctx context.Context, k *packing, o diveOptions, stage string, round int) error {
+	cols, err := s.pack(ctx, k, o)
+	s.learn(cols)
+	if err == nil {
+		s.consider(k, stage, round)
+	}
+	return err
+}
+
+// pack packs what the packing needs, repairs what is left over, and gives the columns that were made.
+func (s *search) pack(ctx context.Context, k *packing, o diveOptions) ([]column, error) {
 	o.workers = s.o.Workers
 	d, err := newDive(ctx, s.rt, k, o)
 	if err != nil {
-		return s.stopped(ctx, err)
+		return nil, s.stopped(ctx, err)
 	}
 	defer d.close()
-	if _, err := d.add(d.project(s.pool)); err != nil {
-		return s.stopped(ctx, err)
+	if _, err := d.add(d.project(s.worthwhile())); err != nil {
+		return nil, s.stopped(ctx, err)
 	}
 	if err := d.run(ctx); err != nil && !errors.Is(err, errUnsolved) {
-		return s.stopped(ctx, err)
+		return nil, s.stopped(ctx, err)
 	}
-	s.learn(d.cols)
 	k.repair()
-	s.consider(k, stage, round)
-	return nil
+	return d.cols, nil
+}
+
+// wasteMost is how much of a column's cost may be beyond what its members are worth for it to be used again.
+const wasteMost = 0.15
+
+// worthwhile are the columns made so far that are not far from being worth their cost in the relaxed program.
+func (s *search) worthwhile() []column {
+	if s.proof == nil {
+		return s.pool
+	}
+	worths := s.proof.m.worths(s.proof.d.rows)
+	out := make([]column, 0, len(s.pool))
+	for i := range s.pool {
+		if c := &s.pool[i]; float64(s.proof.waste(c, worths)) <= wasteMost*float64(c.cost) {
+			out = append(out, *c)
+		}
+	}
+	return out
 }
 
 // judge writes bound, gap and status into the plan.

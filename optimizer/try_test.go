@@ -30,10 +30,6 @@ func trySolve(t *testing.T, in Input) {
 	}
 	t.Logf("%+v %v", p.Size(), cpu()-start)
 	start = cpu()
-	if env("DEBUG", 0) > 0 {
-		Clock = func() int64 { return time.Now().UnixNano() }
-		Debug = func(f string, a ...any) { t.Logf("%v "+f, append([]any{cpu() - start}, a...)...) }
-	}
 	if f := env("FIRST", 0); f > 0 {
 		wholeDive.first = f
 	}
@@ -111,4 +107,8 @@ func TestTryLadder(t *testing.T) {
 	for _, n := range []int{10, 30, 100, 300, 1000, 3000, 10000} {
 		trySolve(t, ladder(n, 300, 1))
 	}
+}
+
+func TestTryE0(t *testing.T) {
+	trySolve(t, e0Input(t, env("JOBS", 10000), env("OFFERS", 300), 1))
 }
