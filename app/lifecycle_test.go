@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -24,6 +25,13 @@ func startable(t *testing.T, dsn string, change func(*Config)) *App {
 	t.Helper()
 	c := DefaultConfig()
 	c.Listen, c.DataDir, c.DatabaseURL = "127.0.0.1:0", t.TempDir(), dsn
+	cache := filepath.Join(c.DataDir, "cache")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(compiled, filepath.Join(cache, "solver")); err != nil {
+		t.Fatal(err)
+	}
 	if change != nil {
 		change(&c)
 	}
@@ -188,7 +196,7 @@ func TestPlanFiles(t *testing.T) {
 	}
 	asOf := time.Date(2024, 2, 21, 0, 0, 0, 0, time.UTC)
 	request := func(prices ...PriceList) PlanRequest {
-		return PlanRequest{Jobs: jobs(), Prices: prices, Horizon: 24 * time.Hour, Time: 20 * time.Second, Now: noon, CacheDir: filepath.Join(t.TempDir(), "solver")}
+		return PlanRequest{Jobs: jobs(), Prices: prices, Horizon: 24 * time.Hour, Time: 20 * time.Second, Now: noon, CacheDir: compiled}
 	}
 	path := written(t, "aws.csv", catalogue)
 	var steps []string

@@ -23,7 +23,19 @@ import (
 	"purser/providers/fake"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "purser-app-") // it outlives the tests
+	if err != nil {
+		panic(err)
+	}
+	compiled = dir
+	code := pgtest.Main(m)
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// compiled is where the solver is kept once it is compiled, which takes seconds.
+var compiled string
 
 // hand is a clock that goes on by a millisecond whenever it is read, and by more when
 // it is told to.
@@ -51,8 +63,10 @@ func (f *feed) Collect(_ context.Context, emit func(pricing.Batch) error) error 
 	return emit(b)
 }
 
-// solver is one for all tests: it takes seconds to compile.
-var solver = sync.OnceValues(func() (*highs.Runtime, error) { return highs.New(context.Background(), highs.Config{}) })
+// solver is one for all worlds.
+var solver = sync.OnceValues(func() (*highs.Runtime, error) {
+	return highs.New(context.Background(), highs.Config{CacheDir: compiled})
+})
 
 // world is an App whose sweeps and steps the test takes one by one, with a cloud in
 // memory and the agents played by the test.
