@@ -51,9 +51,8 @@ func TestRealCatalogues(t *testing.T) {
 		reasons              map[purser.QuarantineReason]int
 	}{
 		"aws": {62356, 62217, 0, map[purser.QuarantineReason]int{purser.QuarantineNoPrice: 59, purser.QuarantineOutlier: 80}},
-		"azure": {13323, 11669, 783, map[purser.QuarantineReason]int{
+		"azure": {13323, 11681, 783, map[purser.QuarantineReason]int{
 			purser.QuarantineConflict: 783, purser.QuarantineNoPrice: 66 + 10,
-			purser.QuarantineAccelerator: 12,
 		}},
 		"gcp":    {30883, 30799, 70, map[purser.QuarantineReason]int{pricing.QuarantineIncomplete: 14}},
 		"lambda": {182, 182, 0, nil},
