@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -68,6 +69,7 @@ type App struct {
 	last       lastPlan
 	names      jobNames
 	charging   sync.Mutex
+	lockDir    string // where servers of this host see each other
 	asked      chan struct{} // holds a value while a plan is made that somebody waits for
 	ready      atomic.Bool
 
@@ -88,7 +90,7 @@ func New(config Config, options Options) *App {
 	return &App{
 		config: config, options: options, log: options.Logger, now: options.Now, rehearsal: true,
 		registry: registry, metrics: newAppMetrics(registry), failed: make(chan error, 8), changes: newChanges(),
-		asked: make(chan struct{}, 1),
+		asked: make(chan struct{}, 1), lockDir: os.TempDir(),
 	}
 }
 

@@ -87,7 +87,7 @@ func (a *App) hostLock(context.Context) error {
 	if a.private != nil {
 		return nil
 	}
-	release, err := lockHost(os.TempDir(), a.installation, a.host, a.config.DataDir)
+	release, err := lockHost(a.lockDir, a.installation, a.host, a.config.DataDir)
 	switch {
 	case errors.Is(err, errCannotLock):
 		a.log.Warn("other servers of this host cannot be seen", slog.Any("error", err))

@@ -35,7 +35,9 @@ func startable(t *testing.T, dsn string, change func(*Config)) *App {
 	if change != nil {
 		change(&c)
 	}
-	return New(c, Options{Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Agent: "/bin/false"})
+	a := New(c, Options{Version: "test", Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Agent: "/bin/false"})
+	a.lockDir = compiled
+	return a
 }
 
 func silent(string) {}
