@@ -69,7 +69,7 @@ type App struct {
 	last       lastPlan
 	names      jobNames
 	charging   sync.Mutex
-	lockDir    string // where servers of this host see each other
+	lockDir    string        // where servers of this host see each other
 	asked      chan struct{} // holds a value while a plan is made that somebody waits for
 	ready      atomic.Bool
 
