@@ -33,7 +33,7 @@ type content struct {
 }
 
 // fewReplicas is up to how many replicas of the slowest variant a service is solved exactly.
-const fewReplicas = 40
+const fewReplicas = 250
 
 // few says whether the service is small enough.
 func (s *configSearch) few() bool {

@@ -186,6 +186,13 @@ func (d *dive) run(ctx context.Context) error {
 			}
 		}
 		rounds = d.opts.rounds
+		if Debug != nil {
+			miss := 0.0
+			for _, at := range d.missAt {
+				miss += d.last.ColValue[at]
+			}
+			Debug("   lp %.2f + fixed %.2f = %.2f; left %d machines %d cols %d miss %.3f", d.last.Objective*d.unit/1e9, float64(d.k.cost)/1e9, d.last.Objective*d.unit/1e9+float64(d.k.cost)/1e9, d.k.left(), d.k.rented(), len(d.cols), miss)
+		}
 		if !d.fix() {
 			return nil // what is left can only be missed
 		}

@@ -10,12 +10,14 @@ import (
 // prepareCommit readies the program for rounding what is committed to domains: rows for gangs by zone, and no more rest for services. It
 // changes the program: no bound may be taken from it afterwards.
 func (r *relaxed) prepareCommit(ctx context.Context, rounds, workers int) error {
+	Dbg("before gangs %.2f", r.last.Objective*r.unit/1e9)
 	if err := r.openGangs(); err != nil || len(r.services) == 0 {
 		return err
 	}
 	if err := r.run(ctx); err != nil {
 		return err
 	}
+	Dbg("gangs open %.2f", r.last.Objective*r.unit/1e9)
 	return r.leaveRest(ctx, rounds, workers)
 }
 
@@ -111,9 +113,9 @@ func (r *relaxed) openGangs() error {
 		for i, k := range keys {
 			if lower[i] > 0 {
 				r.fresh = append(r.fresh, r.p.singleIn(cl.variants[k.variant].item, zoneLevel, k.domain, int64(lower[i]))...)
-				if _, err := r.addOther(r.dear(c), 0, math.Inf(1), []int32{int32(first + i)}, []float64{1}); err != nil {
-					return err
-				}
+			}
+			if _, err := r.addOther(r.dear(c), 0, math.Inf(1), []int32{int32(first + i)}, []float64{1}); err != nil {
+				return err
 			}
 			at, err := r.addOther(0, 0, math.Inf(1), []int32{s.convex, int32(first + i)}, []float64{1, -float64(cl.gang)})
 			if err != nil {
@@ -178,6 +180,7 @@ func (r *relaxed) leaveRest(ctx context.Context, rounds, workers int) error {
 		if err != nil {
 			return err
 		}
+		Dbg("  leave rest %.2f", r.last.Objective*r.unit/1e9)
 		if added+configs == 0 {
 			break
 		}
@@ -229,7 +232,7 @@ func (r *relaxed) fixWhole() (int64, error) {
 	return open, r.solver.ChangeColBounds(at, lower, upper)
 }
 
-// fixLargest rounds up the largest fractions: in at most a fifth of the open services, and in one of a class at most.
+// fixLargest rounds up the largest fractions: in at most a tenth of the open services, and in one of a class at most.
 func (r *relaxed) fixLargest(open int64) error {
 	type part struct {
 		s, k int
@@ -255,10 +258,10 @@ func (r *relaxed) fixLargest(open int64) error {
 	}
 	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.x, a.x) })
 	if len(parts) == 0 {
-		return errStopped
+		return errUnsolved
 	}
 	for n, pt := range parts {
-		if n > 0 && (int64(n) > open/5 || pt.x < 0.5 && int64(n) > open/20) {
+		if n > 0 && (int64(n) > open/10 || pt.x < 0.5 && int64(n) > open/40) {
 			break
 		}
 		r.services[pt.s].configs[pt.k].fixed++

@@ -18,6 +18,7 @@ type knapsack struct {
 	pools []int64 // copies left of what several items share
 
 	relax  []relaxation
+	first  int   // item that the relaxations begin with
 	nodes  int64 // left
 	best   int64 // profit to beat
 	open   int64 // the largest bound of what was not searched
@@ -58,7 +59,7 @@ func (k *knapsack) solve(floor, nodes int64) (found []sackPattern, upper int64) 
 	if len(k.items) == 0 {
 		return nil, floor
 	}
-	k.relax = k.relaxations()
+	k.relax, k.first = k.relaxations(), 0
 	order := make([]int, len(k.items))
 	uppers := make([]int64, len(k.items))
 	for i := range k.items {
@@ -72,14 +73,34 @@ func (k *knapsack) solve(floor, nodes int64) (found []sackPattern, upper int64) 
 		}
 		k.guided(i)
 	}
+	whole := k.relax
 	for _, i := range order {
 		if uppers[i] <= k.best {
 			break
 		}
-		k.from(i)
+		// What is scarce among the items that are not longer can be another dimension than among all.
+		k.relaxFrom(i)
+		if k.bound(i, k.room)-k.items[i].rent > k.best {
+			k.from(i)
+		}
 	}
+	k.relax, k.first = whole, 0
 	slices.SortStableFunc(k.found, func(a, b sackPattern) int { return cmp.Compare(b.profit, a.profit) })
 	return k.found, max(k.best, k.open)
+}
+
+// relaxFrom makes bounds for the items of item i's run time and shorter ones.
+func (k *knapsack) relaxFrom(i int) {
+	for i > 0 && k.items[i-1].span == k.items[i].span {
+		i--
+	}
+	if i == k.first {
+		return
+	}
+	all := k.items
+	k.items = all[i:]
+	k.relax, k.first = k.relaxations(), i
+	k.items = all
 }
 
 // prepare drops what cannot help, and sorts: longest first, then by value for its share of the machine.
@@ -133,9 +154,9 @@ func (k *knapsack) dropDominated() {
 
 // bound is the most that items from i on can be worth in the room.
 func (k *knapsack) bound(i int, room amounts) int64 {
-	best := k.relax[0].bound(i, room)
+	best := k.relax[0].bound(i-k.first, room)
 	for r := 1; r < len(k.relax); r++ {
-		best = min(best, k.relax[r].bound(i, room))
+		best = min(best, k.relax[r].bound(i-k.first, room))
 	}
 	return best
 }

@@ -247,11 +247,15 @@ func (ms *master) run(ctx context.Context) error {
 		if res.Status == highs.StatusTimeLimit {
 			return errStopped
 		}
+		if res.Status != highs.StatusOptimal {
+			Dbg("status %v it %d", res.Status, res.SimplexIterations)
+		}
 		if res.Status == highs.StatusOptimal && len(res.RowDual) > 0 {
 			ms.last = res
 			return nil
 		}
 	}
+	Dbg("UNSOLVED status %v", ms.last.Status)
 	return errUnsolved
 }
 

@@ -55,11 +55,26 @@ func (k *knapsack) relaxations() []relaxation {
 			kept = dimMemory
 		}
 	}
-	out := []relaxation{k.relaxation(kept, prices)}
+	out := []relaxation{k.relaxation(kept, prices), k.priced(prices)}
 	if slices.ContainsFunc([]int{0, 1, 2}, func(d int) bool { return d != kept && prices[d] > 0 }) {
 		out = append(out, k.relaxation(kept, amounts{}))
 	}
 	return out
+}
+
+// priced is the bound with a price on every dimension and no table.
+func (k *knapsack) priced(prices amounts) relaxation {
+	n := len(k.items)
+	r := relaxation{kept: dimDevice, prices: prices, net: make([]int64, n), need: make([]int, n), table: make([]int64, n+1)}
+	for i := n - 1; i >= 0; i-- {
+		it := &k.items[i]
+		r.net[i] = it.value
+		for d := range prices {
+			r.net[i] -= prices[d] * it.size[d]
+		}
+		r.table[i] = r.table[i+1] + max(0, r.net[i])*it.most
+	}
+	return r
 }
 
 // relaxation fills a table.

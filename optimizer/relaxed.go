@@ -286,10 +286,10 @@ func (r *relaxed) addNudge(class int, k massKey, row int32) error {
 	if r.count {
 		cost = 0
 	}
-	if _, err := r.addOther(cost/r.unit, 0, nudge, []int32{row}, []float64{1}); err != nil || r.on == nil {
+	if _, err := r.addOther(cost/r.unit, 0, nudge, []int32{row}, []float64{1}); err != nil || r.lenient() {
 		return err
 	}
-	// What is committed has no other column that makes sure of a solution.
+	// What is committed for good has no other column that makes sure of a solution.
 	_, err := r.addOther(r.dear(class), 0, math.Inf(1), []int32{row}, []float64{1})
 	return err
 }
@@ -351,7 +351,7 @@ func (p *Problem) missWeight(level int) float64 {
 	return math.Pow(8, float64(min(p.levels-1-level, 5)))
 }
 
-// separate opens the domains whose loss the last solution would not survive, and says how many.
+// separate opens the domains of the rest where the last solution has more than its configurations could lose, and says how many.
 func (r *relaxed) separate() (int, error) {
 	opened := 0
 	in := r.ratesByDomain()
@@ -361,14 +361,10 @@ func (r *relaxed) separate() (int, error) {
 		if cl.need.level < 0 {
 			continue
 		}
-		total := r.last.ColValue[r.missOf[s.class]] * cl.variants[s.fastest].rate
-		for _, x := range in[s.class] {
-			total += x
-		}
-		need := cl.need.keep * float64(r.units[s.class])
+		most := r.mostInRest(s)
 		var broken []int32
 		for d, x := range in[s.class] {
-			if total-x < need*(1-1e-6) && !slices.Contains(s.domains, d) {
+			if x > most*(1+1e-6)+1e-9 && !slices.Contains(s.domains, d) {
 				broken = append(broken, d)
 			}
 		}
@@ -381,6 +377,31 @@ func (r *relaxed) separate() (int, error) {
 		}
 	}
 	return opened, r.refresh()
+}
+
+// mostInRest is the largest rate that one domain of the rest can have when every configuration in use survives its loss.
+func (r *relaxed) mostInRest(s *serviceRows) float64 {
+	cl := &r.p.classes[s.class]
+	standing := 0.0
+	for _, x := range cl.standing {
+		standing += x.rate * float64(x.n)
+	}
+	most := 0.0
+	for _, cfg := range s.configs {
+		if int(cfg.at) >= len(r.last.ColValue) || r.last.ColValue[cfg.at] <= 1e-9 {
+			continue
+		}
+		total, rest := standing, 0.0
+		for _, p := range cfg.parts {
+			x := cl.variants[p.variant].rate * float64(p.n)
+			total += x
+			if p.domain < 0 {
+				rest += x
+			}
+		}
+		most += r.last.ColValue[cfg.at] * math.Max(0, math.Min(rest, total-cl.need.keep*(1-rateSlack)))
+	}
+	return most
 }
 
 // ratesByDomain adds up the last solution's rates by class and domain, for classes that have to survive.

@@ -51,7 +51,7 @@ func (p *Problem) singleColumns(c, n int, most func(it int32) int64) []column {
 	return out
 }
 
-// singleIn gives the machine in a domain that is cheapest for a copy of the item when full of it, and the cheapest that is not limited.
+// singleIn gives the machine in a domain of a level (anywhere where level is -1) that is cheapest for a copy of the item when full of it, and the cheapest that is not limited.
 func (p *Problem) singleIn(it int32, level int, domain int32, most int64) []column {
 	var best, open column
 	bestEach, openEach := math.Inf(1), math.Inf(1)
@@ -62,7 +62,7 @@ func (p *Problem) singleIn(it int32, level int, domain int32, most int64) []colu
 		}
 		for _, s := range p.groups[g].sites {
 			st := &p.sites[s]
-			if st.domain[level] != domain {
+			if level >= 0 && st.domain[level] != domain {
 				continue
 			}
 			c := p.newColumn(g, s, pattern{{it, n}})

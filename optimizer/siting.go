@@ -85,6 +85,30 @@ func (r *relaxed) countSites() error {
 // overPrice is what a machine over a rounded number costs more, in parts of its price.
 const overPrice = 0.3
 
+// freeQuotas is what the last solution leaves of each quota.
+func (r *relaxed) freeQuotas() []float64 {
+	free := make([]float64, len(r.quotaAt))
+	for q, at := range r.quotaAt {
+		if at >= 0 {
+			free[q] = float64(r.quotaOf(q))/1000 - r.last.RowValue[at]
+		}
+	}
+	return free
+}
+
+// takeQuota takes what a part of a machine needs, if it is there.
+func (r *relaxed) takeQuota(free []float64, s int32, part float64) bool {
+	for _, u := range r.p.sites[s].quotas {
+		if free[u.quota] < part*float64(u.weight)/1000 {
+			return false
+		}
+	}
+	for _, u := range r.p.sites[s].quotas {
+		free[u.quota] -= part * float64(u.weight) / 1000
+	}
+	return true
+}
+
 // siteCount is a site and the solver's column of its number of machines.
 type siteCount struct {
 	site, at int32
@@ -111,10 +135,11 @@ func (r *relaxed) roundSites(fixed map[int32]bool) (bool, error) {
 	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.cost, a.cost) })
 	var at []int32
 	var lower, upper []float64
+	free := r.freeQuotas()
 	for _, pt := range parts[:(len(parts)+5)/6] {
 		fixed[pt.site] = true
 		at = append(at, pt.at)
-		if pt.x-math.Floor(pt.x) >= 0.4 {
+		if pt.x-math.Floor(pt.x) >= 0.4 && r.takeQuota(free, pt.site, math.Ceil(pt.x)-pt.x) {
 			lower, upper = append(lower, math.Ceil(pt.x)), append(upper, math.Inf(1))
 		} else {
 			lower, upper = append(lower, 0), append(upper, math.Floor(pt.x))

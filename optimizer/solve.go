@@ -243,6 +243,35 @@ func (s *search) relax(ctx context.Context, spec relaxedSpec) ([]*packing, error
 	if err != nil && !(errors.Is(err, errUnsolved) && len(r.last.RowDual) > 0) {
 		return nil, s.stopped(ctx, err)
 	}
+	if Debug != nil {
+		d := r.prices()
+		results, _ := r.order(d, 200000, 2).price(ctx)
+		for i := range results {
+			if results[i].ratio < 0.9999 {
+				Dbg("bucket ratio %.6f upper %d capped %v", results[i].ratio, results[i].upper, results[i].capped)
+				g := &r.p.groups[results[i].bucket.groups[0]]
+				Dbg("   room %v site %s price %v entries %d", g.room, r.p.sites[g.sites[0]].offer.ID(), r.p.sites[g.sites[0]].offer.UnitPrice, len(g.entries))
+				w := r.m.worths(d.rows)
+				r.m.localWorths(w, results[i].bucket.domains, d.rows)
+				for _, e := range g.entries {
+					if w[e.item] > 0 {
+						Dbg("      item %d size %v worth %d span %.2f most %d", e.item, r.p.items[e.item].size, w[e.item], float64(r.p.items[e.item].span)/3.6e12, r.p.variantOf(e.item).most)
+					}
+				}
+			}
+		}
+		for i := range r.services {
+			sv := &r.services[i]
+			slots, rest := r.slots(sv, d)
+			cs := newConfigSearch(r.p.classes[sv.class].need, r.p.classes[sv.class].standing, slots, rest)
+			now := d.rows[sv.convex]
+			low := cs.solve(configNodes, now)
+			if float64(now-low) > 0.002*float64(now) {
+				Dbg("service class %d now %d low %d found %d slots %d rest %v few %v alike %v need %+v least %d nodes %d", sv.class, now, low, len(cs.most), len(slots), rest, cs.few(), cs.alike(), r.p.classes[sv.class].need, r.p.classes[sv.class].least, cs.nodes)
+			}
+		}
+		Dbg("relaxed value %.2f latest %.2f", r.last.Objective*r.unit/1e9, float64(r.latest)/1e9)
+	}
 	s.proof = &proof{m: r.m.clone(), d: r.prices(), bound: r.latest, whole: whole}
 	return s.commits(ctx, r, spec, []bool{false, true}, s.o.Workers)
 }
@@ -252,6 +281,7 @@ func (s *search) commits(ctx context.Context, r *relaxed, spec relaxedSpec, site
 	hints := r.hints()
 	err := r.prepareCommit(ctx, fixRounds, workers)
 	var out []*packing
+	Dbg("prepared: value %.2f rows %d services %d err %v", r.last.Objective*r.unit/1e9, r.height, len(r.services), err)
 	for _, with := range sites {
 		if err == nil && len(r.services) > 0 {
 			var fixed []hint
@@ -262,6 +292,7 @@ func (s *search) commits(ctx context.Context, r *relaxed, spec relaxedSpec, site
 		if err != nil && !errors.Is(err, errUnsolved) {
 			return nil, s.stopped(ctx, err)
 		}
+		Dbg("commit with sites %v: err %v value %.2f", with, err, r.last.Objective*r.unit/1e9)
 		// Where a program was not solved, the last hints have to do.
 		out = append(out, s.packingOf(spec, hints))
 		if err != nil || len(r.services) == 0 {
@@ -333,7 +364,9 @@ func (s *search) pack(ctx context.Context, k *packing, o diveOptions) ([]column,
 	if err := d.run(ctx); err != nil && !errors.Is(err, errUnsolved) {
 		return nil, s.stopped(ctx, err)
 	}
+	Dbg("dived cost %.2f left %d", float64(k.cost)/1e9, k.left())
 	k.repair()
+	Dbg("repaired cost %.2f left %d missed %d", float64(k.cost)/1e9, k.left(), k.missed())
 	return d.cols, nil
 }
 

@@ -1,0 +1,504 @@
+package optimizer_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"purser"
+	"purser/optimizer"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// ceiling is the most that a drawn group pays for a machine, when it has a ceiling.
+const ceiling purser.USDPerHour = 6_000_000_000
+
+// shapeOf is the shape of a drawn machine for n devices of a model, or a CPU-only one when the model is empty.
+func shapeOf(model string, n, ratio int64) purser.Shape {
+	s := purser.Shape{Accelerator: model, Devices: purser.MilliDevices(n * 1000), MilliCPU: n * ratio * 1000, MemoryMiB: n * ratio * 4096}
+	switch model {
+	case "L4":
+		s.DeviceMemoryMiB = 24 * 1024
+	case "A100-80GB":
+		s.DeviceMemoryMiB = 80 * 1024
+	default:
+		s.Devices = 0
+	}
+	return s
+}
+
+// drawOffers draws machines of a few types in a few zones, so that equal shapes at other prices are common.
+func drawOffers(t *rapid.T) []purser.Offer {
+	seen := map[purser.OfferID]bool{}
+	var out []purser.Offer
+	for range rapid.IntRange(2, 8).Draw(t, "offers") {
+		model := rapid.SampledFrom([]string{"L4", "L4", "A100-80GB", ""}).Draw(t, "model")
+		n := rapid.SampledFrom([]int64{1, 2, 4, 8}).Draw(t, "devices")
+		ratio := rapid.SampledFrom([]int64{4, 8}).Draw(t, "ratio")
+		region := rapid.SampledFrom([]string{"r1", "r1", "r2"}).Draw(t, "region")
+		o := purser.Offer{
+			Provider: rapid.SampledFrom([]string{"aws", "aws", "gcp"}).Draw(t, "provider"), Region: region,
+			Zone:         rapid.SampledFrom([]string{"a", "b", ""}).Draw(t, "zone"),
+			InstanceType: fmt.Sprintf("%s-%d-%d", cmp.Or(model, "cpu"), n, ratio),
+			Option:       rapid.SampledFrom([]purser.PurchaseOption{purser.OnDemand, purser.OnDemand, purser.Spot, purser.Private}).Draw(t, "option"),
+			Shape:        shapeOf(model, n, ratio), Country: map[string]string{"r1": "DE", "r2": "US"}[region],
+			UnitPrice: purser.USDPerHour(n * int64(rapid.IntRange(100, 1500).Draw(t, "milli-USD per device")) * 1_000_000),
+			Limit:     rapid.SampledFrom([]int{purser.Unlimited, purser.Unlimited, 0, 1, 2, 3}).Draw(t, "limit"),
+		}
+		if !seen[o.ID()] {
+			seen[o.ID()] = true
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func drawVariants(t *rapid.T) []purser.Variant {
+	var out []purser.Variant
+	for i := range rapid.IntRange(1, 2).Draw(t, "variants") {
+		v := purser.Variant{
+			Name: fmt.Sprintf("v%d", i), Accelerator: rapid.SampledFrom([]string{"L4", "L4", "A100-80GB", ""}).Draw(t, "model"),
+			MilliCPU: int64(rapid.IntRange(1, 12).Draw(t, "half cpus")) * 500, MemoryMiB: int64(rapid.IntRange(1, 16).Draw(t, "gib")) * 1024,
+			Throughput: float64(rapid.IntRange(1, 8).Draw(t, "throughput")),
+		}
+		if v.Accelerator != "" {
+			v.Devices = rapid.SampledFrom([]purser.MilliDevices{125, 250, 500, 1000, 1000, 2000, 3000}).Draw(t, "devices")
+			v.DeviceMemoryMiB = rapid.SampledFrom([]int64{0, 0, 16 * 1024, 40 * 1024}).Draw(t, "device memory")
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func drawWhere(t *rapid.T) purser.Where {
+	var w purser.Where
+	switch rapid.IntRange(0, 9).Draw(t, "where") {
+	case 0:
+		w.Options = []purser.PurchaseOption{purser.OnDemand, purser.Private}
+	case 1:
+		w.Regions = []string{"r1"}
+	case 2:
+		w.NoProviders = []string{"gcp"}
+	case 3:
+		w.Countries = []string{"EU"}
+	case 4:
+		w.MaxPerHour = ceiling
+	}
+	return w
+}
+
+func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
+	g := purser.TaskGroup{Name: "g", Kind: purser.Training, Run: purser.Run{Command: "x"}, Variants: drawVariants(t), Where: drawWhere(t)}
+	if rapid.IntRange(0, 2).Draw(t, "kind") == 0 && gangs {
+		g.Kind = purser.Inference
+		if g.Demand = float64(rapid.IntRange(0, 20).Draw(t, "demand")); g.Demand == 0 || rapid.Bool().Draw(t, "least") {
+			g.Replicas = rapid.IntRange(1, 3).Draw(t, "replicas")
+		}
+		g.Headroom = rapid.SampledFrom([]float64{0, 0, 0.25}).Draw(t, "headroom")
+		if rapid.IntRange(0, 3).Draw(t, "most") == 0 {
+			g.MaxReplicas = g.Replicas + rapid.IntRange(1, 4).Draw(t, "above")
+		}
+		if level := rapid.SampledFrom([]purser.DomainLevel{purser.DomainNone, purser.DomainZone, purser.DomainRegion}).Draw(t, "level"); level != purser.DomainNone {
+			g.Survive = purser.Survive{Level: level, Share: rapid.SampledFrom([]float64{0.5, 0.75, 1}).Draw(t, "share")}
+		}
+		return g
+	}
+	g.Replicas = rapid.IntRange(1, 6).Draw(t, "replicas")
+	g.Gang = gangs && rapid.IntRange(0, 2).Draw(t, "gang") == 0
+	if rapid.Bool().Draw(t, "by work") {
+		g.Work = float64(rapid.IntRange(1, 60).Draw(t, "work"))
+	} else {
+		g.RunTime = time.Duration(rapid.IntRange(1, 360).Draw(t, "times 5 minutes")) * 5 * time.Minute
+		// With or without the minutes of start-up, the same replicas are in time.
+		if rapid.IntRange(0, 3).Draw(t, "deadline") == 0 {
+			g.Deadline = noon.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "hours"))*time.Hour + 4*time.Minute)
+		}
+	}
+	if rapid.IntRange(0, 5).Draw(t, "data") == 0 {
+		g.Data = purser.Data{Provider: "aws", Region: "r1", SizeGB: 20}
+	}
+	return g
+}
+
+func drawQuotas(t *rapid.T) []purser.Quota {
+	var out []purser.Quota
+	for i := range rapid.IntRange(0, 2).Draw(t, "quotas") {
+		out = append(out, purser.Quota{
+			Name: fmt.Sprintf("q%d", i), Limit: int64(rapid.IntRange(0, 24).Draw(t, "limit")),
+			Unit:     rapid.SampledFrom([]string{purser.QuotaDevices, purser.QuotaVCPUs, purser.QuotaMachines}).Draw(t, "unit"),
+			Provider: rapid.SampledFrom([]string{"aws", "aws", "gcp"}).Draw(t, "of"), Option: rapid.SampledFrom([]purser.PurchaseOption{"", purser.Spot, purser.OnDemand}).Draw(t, "bought"),
+		})
+	}
+	return out
+}
+
+// drawInput draws a small problem of every kind. Limits and quotas bind in it; unless it is scarce, dear machines without a limit stand behind.
+func drawInput(t *rapid.T, scarce bool) optimizer.Input {
+	in := optimizer.Input{Now: noon, Offers: drawOffers(t), Quotas: drawQuotas(t), Snapshot: rapid.IntRange(0, 4).Draw(t, "snapshot") == 0}
+	if !scarce {
+		in.Offers = append(in.Offers, plenty()...)
+	}
+	for i := range rapid.IntRange(1, 5).Draw(t, "jobs") {
+		name := fmt.Sprintf("j%d", i)
+		in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(name), Project: "p", Name: name, Groups: []purser.TaskGroup{drawGroup(t, true)}})
+	}
+	return in
+}
+
+// plenty is dear machines of every kind without limit, in two zones of two providers that no quota names.
+func plenty() []purser.Offer {
+	var out []purser.Offer
+	for _, model := range []string{"L4", "A100-80GB", ""} {
+		for _, at := range [][2]string{{"azure", "a"}, {"lambda", "b"}} {
+			out = append(out, purser.Offer{
+				Provider: at[0], Region: "r1", Zone: at[1], InstanceType: "dear-" + cmp.Or(model, "cpu"), Option: purser.OnDemand, Country: "DE",
+				Shape: shapeOf(model, 8, 16), UnitPrice: ceiling, Limit: purser.Unlimited,
+			})
+		}
+	}
+	return out
+}
+
+// placed is a placement and the machine that it is on.
+type placed struct {
+	purser.Placement
+	offer purser.Offer
+}
+
+// audit verifies a plan of a problem without held leases by code of its own, from what the input means.
+func audit(in optimizer.Input, plan purser.Plan) error {
+	of := map[purser.JobID][]placed{}
+	for _, l := range plan.Leases {
+		var devices purser.MilliDevices
+		var cpu, memory int64
+		for _, pl := range l.Placements {
+			devices, cpu, memory = devices+pl.Devices, cpu+pl.MilliCPU, memory+pl.MemoryMiB
+			of[pl.Job] = append(of[pl.Job], placed{pl, l.Offer})
+		}
+		if devices > l.Offer.Devices || cpu > l.Offer.MilliCPU || memory > l.Offer.MemoryMiB {
+			return fmt.Errorf("%s holds more than it has room for", l.Offer.ID())
+		}
+	}
+	if err := auditSupply(in, plan); err != nil {
+		return err
+	}
+	for _, j := range in.Jobs {
+		missing := 0
+		for _, u := range plan.Unplaced {
+			if u.Job == j.ID {
+				missing += u.Replicas
+			}
+		}
+		g := j.Groups[0]
+		for _, pl := range of[j.ID] {
+			if err := auditPlacement(g, pl); err != nil {
+				return fmt.Errorf("%s: %w", j.ID, err)
+			}
+		}
+		auditGroup := auditTraining
+		if g.Kind == purser.Inference {
+			auditGroup = auditService
+		}
+		if err := auditGroup(g, of[j.ID], missing); err != nil {
+			return fmt.Errorf("%s: %w", j.ID, err)
+		}
+	}
+	return auditMoney(in, plan)
+}
+
+func auditSupply(in optimizer.Input, plan purser.Plan) error {
+	bought := map[purser.OfferID]int{}
+	for _, l := range plan.Leases {
+		bought[l.Offer.ID()]++
+	}
+	for _, o := range in.Offers {
+		if o.Limit != purser.Unlimited && bought[o.ID()] > o.Limit {
+			return fmt.Errorf("%d of %s and the limit is %d", bought[o.ID()], o.ID(), o.Limit)
+		}
+	}
+	for _, q := range in.Quotas {
+		used := int64(0)
+		for _, l := range plan.Leases {
+			used += q.Weight(l.Offer)
+		}
+		if used > q.Limit*1000 {
+			return fmt.Errorf("quota %s: %d thousandths of %d", q.Name, used, q.Limit*1000)
+		}
+	}
+	return nil
+}
+
+func auditPlacement(g purser.TaskGroup, pl placed) error {
+	i := slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })
+	if i < 0 {
+		return fmt.Errorf("there is no variant %q", pl.Variant)
+	}
+	v := g.Variants[i]
+	switch {
+	case v.Devices != pl.Devices || v.MilliCPU != pl.MilliCPU || v.MemoryMiB != pl.MemoryMiB:
+		return fmt.Errorf("replica %d has another size than its variant", pl.Replica)
+	case v.Accelerator != "" && v.Accelerator != pl.offer.Accelerator, v.DeviceMemoryMiB > pl.offer.DeviceMemoryMiB:
+		return fmt.Errorf("replica %d cannot run on %s", pl.Replica, pl.offer.ID())
+	case g.Where.Allows(pl.offer) != "":
+		return fmt.Errorf("replica %d may not run on %s: %s", pl.Replica, pl.offer.ID(), g.Where.Allows(pl.offer))
+	}
+	return nil
+}
+
+func auditTraining(g purser.TaskGroup, at []placed, missing int) error {
+	seen := map[int]bool{}
+	for _, pl := range at {
+		if seen[pl.Replica] || pl.Replica < 0 || pl.Replica >= g.Replicas {
+			return fmt.Errorf("replica %d is placed twice or does not exist", pl.Replica)
+		}
+		seen[pl.Replica] = true
+		if g.Gang && pl.offer.Domain(purser.DomainZone) != at[0].offer.Domain(purser.DomainZone) {
+			return fmt.Errorf("a gang in %s and %s", pl.offer.ID(), at[0].offer.ID())
+		}
+	}
+	if len(at)+missing != g.Replicas {
+		return fmt.Errorf("%d placed and %d unplaced of %d", len(at), missing, g.Replicas)
+	}
+	if g.Gang && len(at) != 0 && missing != 0 {
+		return fmt.Errorf("%d of a gang of %d are placed", len(at), g.Replicas)
+	}
+	return nil
+}
+
+// auditService loses every domain in turn and counts what is still served.
+func auditService(g purser.TaskGroup, at []placed, missing int) error {
+	if g.MaxReplicas > 0 && len(at) > g.MaxReplicas {
+		return fmt.Errorf("%d replicas and %d are allowed", len(at), g.MaxReplicas)
+	}
+	if missing > 0 {
+		return nil
+	}
+	// A service without a demand serves with its replicas: each counts one.
+	served := func(lost string) float64 {
+		sum := 0.0
+		for _, pl := range at {
+			if lost != "" && pl.offer.Domain(g.Survive.Level) == lost {
+				continue
+			}
+			if g.Demand == 0 {
+				sum++
+				continue
+			}
+			for _, v := range g.Variants {
+				if v.Name == pl.Variant {
+					sum += v.Throughput
+				}
+			}
+		}
+		return sum
+	}
+	const noise = 1e-6
+	if served("") < g.Demand*(1+g.Headroom)-noise || len(at) < g.Replicas {
+		return fmt.Errorf("%d replicas serve %g of %g", len(at), served(""), g.Demand*(1+g.Headroom))
+	}
+	if g.Survive.Level == purser.DomainNone {
+		return nil
+	}
+	need := g.Survive.Share * g.Demand
+	if g.Demand == 0 {
+		need = g.Survive.Share * float64(g.Replicas)
+	}
+	for _, pl := range at {
+		if d := pl.offer.Domain(g.Survive.Level); served(d) < need-noise {
+			return fmt.Errorf("without %s only %g of %g is served", d, served(d), need)
+		}
+	}
+	return nil
+}
+
+// runsFor is how long one replica keeps its machine within the horizon.
+func runsFor(in optimizer.Input, g purser.TaskGroup, v purser.Variant) time.Duration {
+	if in.Snapshot {
+		return time.Hour
+	}
+	horizon := cmp.Or(in.Horizon, optimizer.DefaultHorizon)
+	if g.Kind == purser.Inference {
+		return horizon
+	}
+	return min(g.RunTimeOn(v), horizon)
+}
+
+// paidFor is how long a new machine is paid when its longest replica runs for run.
+func paidFor(in optimizer.Input, o purser.Offer, run time.Duration) time.Duration {
+	if in.Snapshot {
+		return run
+	}
+	return optimizer.DefaultStartUp(o) + run
+}
+
+// groupOf is the only group of a job.
+func groupOf(in optimizer.Input, id purser.JobID) purser.TaskGroup {
+	i := slices.IndexFunc(in.Jobs, func(j purser.Job) bool { return j.ID == id })
+	return in.Jobs[i].Groups[0]
+}
+
+// auditMoney adds up what the plan costs.
+func auditMoney(in optimizer.Input, plan purser.Plan) error {
+	total := purser.Money(0)
+	for _, l := range plan.Leases {
+		run := time.Duration(0)
+		for _, pl := range l.Placements {
+			g := groupOf(in, pl.Job)
+			v := g.Variants[slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })]
+			run = max(run, runsFor(in, g, v))
+			total += g.Data.Egress(l.Offer)
+			if end := in.Now.Add(paidFor(in, l.Offer, g.RunTimeOn(v))); !in.Snapshot && !g.Deadline.IsZero() && end.After(g.Deadline) {
+				return fmt.Errorf("%s ends at %s and its deadline is %s", pl.Job, end, g.Deadline)
+			}
+		}
+		if l.Duration != paidFor(in, l.Offer, run) {
+			return fmt.Errorf("%s is needed for %s and not %s", l.Offer.ID(), paidFor(in, l.Offer, run), l.Duration)
+		}
+		total += l.Offer.UnitPrice.For(l.Duration)
+	}
+	if total != plan.Objective {
+		return fmt.Errorf("the plan costs %s and not %s", total.Decimal(), plan.Objective.Decimal())
+	}
+	if plan.Bound > plan.Objective {
+		return fmt.Errorf("the bound %s lies above the cost %s", plan.Bound.Decimal(), plan.Objective.Decimal())
+	}
+	return nil
+}
+
+// missing is how many replicas a plan leaves out.
+func missing(plan purser.Plan) int {
+	n := 0
+	for _, u := range plan.Unplaced {
+		n += u.Replicas
+	}
+	return n
+}
+
+// fits says whether one replica may run on a machine of the offer, and how long that keeps the machine.
+func fits(in optimizer.Input, g purser.TaskGroup, v purser.Variant, o purser.Offer) bool {
+	late := !in.Snapshot && !g.Deadline.IsZero() && in.Now.Add(paidFor(in, o, g.RunTimeOn(v))).After(g.Deadline)
+	return !late && (v.Accelerator == "" || v.Accelerator == o.Accelerator) && v.DeviceMemoryMiB <= o.DeviceMemoryMiB && v.Devices <= o.Devices &&
+		v.MilliCPU <= o.MilliCPU && v.MemoryMiB <= o.MemoryMiB && g.Where.Allows(o) == ""
+}
+
+func TestEveryPlanHolds(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 60, func(t *rapid.T) {
+		in := drawInput(t, false)
+		_, plan := planOf(t, rt, in, littleWork())
+		if err := audit(in, plan); err != nil {
+			t.Fatalf("%v\n%s\n%s", err, text(in), text(plan))
+		}
+		if plan.Status == purser.PlanOptimal && (plan.Gap > 1e-6 || len(plan.Unplaced) > 0) {
+			t.Fatalf("optimal with a gap of %g and %d unplaced\n%s", plan.Gap, missing(plan), text(in))
+		}
+	})
+}
+
+// Where machines are short, what is missing is counted and the rest is right.
+func TestPlansOfShortSupplyHold(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 40, func(t *rapid.T) {
+		in := drawInput(t, true)
+		_, plan := planOf(t, rt, in, littleWork())
+		if err := audit(in, plan); err != nil {
+			t.Fatalf("%v\n%s\n%s", err, text(in), text(plan))
+		}
+		if plan.Status == purser.PlanOptimal && len(plan.Unplaced) > 0 {
+			t.Fatalf("optimal with %d unplaced\n%s", missing(plan), text(in))
+		}
+	})
+}
+
+// Where nothing binds, every replica that some machine can serve is placed, for no more than it costs alone.
+func TestNeverDearerThanAlone(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 30, func(t *rapid.T) {
+		in := optimizer.Input{Now: noon, Offers: drawOffers(t), Snapshot: rapid.Bool().Draw(t, "snapshot")}
+		for i := range in.Offers {
+			in.Offers[i].Limit = purser.Unlimited
+		}
+		alone, hopeless := purser.Money(0), 0
+		for i := range rapid.IntRange(1, 5).Draw(t, "jobs") {
+			name := fmt.Sprintf("j%d", i)
+			g := drawGroup(t, false)
+			in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(name), Project: "p", Name: name, Groups: []purser.TaskGroup{g}})
+			cheapest := purser.Money(-1)
+			for _, o := range in.Offers {
+				for _, v := range g.Variants {
+					cost := o.UnitPrice.For(paidFor(in, o, runsFor(in, g, v))) + g.Data.Egress(o)
+					if fits(in, g, v, o) && (cheapest < 0 || cost < cheapest) {
+						cheapest = cost
+					}
+				}
+			}
+			if cheapest < 0 {
+				hopeless += g.Replicas
+			} else {
+				alone += cheapest * purser.Money(g.Replicas)
+			}
+		}
+		_, plan := planOf(t, rt, in, littleWork())
+		if missing(plan) != hopeless {
+			t.Fatalf("%d replicas are unplaced and %d cannot be placed\n%s", missing(plan), hopeless, text(in))
+		}
+		if plan.Objective > alone {
+			t.Fatalf("the plan costs %s and each replica alone %s\n%s", plan.Objective.Decimal(), alone.Decimal(), text(in))
+		}
+	})
+}
+
+// Neither the order of the input nor a second run changes anything.
+func TestOrderDoesNotMatter(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 20, func(t *rapid.T) {
+		in := drawInput(t, false)
+		_, plan := planOf(t, rt, in, littleWork())
+		if _, again := planOf(t, rt, in, littleWork()); text(again) != text(plan) {
+			t.Fatalf("two runs differ\n%s\n%s\n%s", text(in), text(plan), text(again))
+		}
+		mixed := in
+		mixed.Offers = rapid.Permutation(in.Offers).Draw(t, "offers in another order")
+		mixed.Jobs = rapid.Permutation(in.Jobs).Draw(t, "jobs in another order")
+		mixed.Quotas = rapid.Permutation(in.Quotas).Draw(t, "quotas in another order")
+		if _, other := planOf(t, rt, mixed, littleWork()); other.Objective != plan.Objective || other.Bound != plan.Bound || missing(other) != missing(plan) {
+			t.Fatalf("in another order: %s, bound %s, %d unplaced; before %s, %s, %d\n%s", other.Objective.Decimal(), other.Bound.Decimal(), missing(other),
+				plan.Objective.Decimal(), plan.Bound.Decimal(), missing(plan), text(in))
+		}
+	})
+}
+
+// More supply is never worse: what could be had before still can.
+func TestMoreSupplyIsNeverWorse(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 40, func(t *rapid.T) {
+		in := drawInput(t, false)
+		more := in
+		more.Offers = slices.Clone(in.Offers)
+		i := rapid.IntRange(0, len(in.Offers)-len(plenty())-1).Draw(t, "which")
+		if o := &more.Offers[i]; o.Limit != purser.Unlimited {
+			o.Limit++
+		} else {
+			in.Offers = slices.Delete(slices.Clone(in.Offers), i, i+1)
+		}
+		_, plan := planOf(t, rt, in, littleWork())
+		_, richer := planOf(t, rt, more, littleWork())
+		if missing(plan) > 0 {
+			return // services count what is missed in replicas of their best variant, which is another with other offers
+		}
+		if missing(richer) > 0 {
+			t.Fatalf("%d replicas are unplaced with more supply\n%s", missing(richer), text(more))
+		}
+		if richer.Bound > plan.Objective {
+			t.Fatalf("a plan for %s exists and the bound is %s\n%s", plan.Objective.Decimal(), richer.Bound.Decimal(), text(more))
+		}
+		if plan.Status == purser.PlanOptimal && richer.Status == purser.PlanOptimal && float64(richer.Objective) > float64(plan.Objective)*(1+2e-6) {
+			t.Fatalf("an optimal plan costs %s and with more supply %s\n%s", plan.Objective.Decimal(), richer.Objective.Decimal(), text(more))
+		}
+	})
+}
