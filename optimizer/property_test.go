@@ -400,21 +400,6 @@ func TestEveryPlanHolds(t *testing.T) {
 	})
 }
 
-// Where machines are short, what is missing is counted and the rest is right.
-func TestPlansOfShortSupplyHold(t *testing.T) {
-	rt := newSolver(t)
-	checkFew(t, 40, func(t *rapid.T) {
-		in := drawInput(t, true)
-		_, plan := planOf(t, rt, in, littleWork())
-		if err := audit(in, plan); err != nil {
-			t.Fatalf("%v\n%s\n%s", err, text(in), text(plan))
-		}
-		if plan.Status == purser.PlanOptimal && len(plan.Unplaced) > 0 {
-			t.Fatalf("optimal with %d unplaced\n%s", missing(plan), text(in))
-		}
-	})
-}
-
 // Where nothing binds, every replica that some machine can serve is placed, for no more than it costs alone.
 func TestNeverDearerThanAlone(t *testing.T) {
 	rt := newSolver(t)
@@ -469,36 +454,6 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		if _, other := planOf(t, rt, mixed, littleWork()); other.Objective != plan.Objective || other.Bound != plan.Bound || missing(other) != missing(plan) {
 			t.Fatalf("in another order: %s, bound %s, %d unplaced; before %s, %s, %d\n%s", other.Objective.Decimal(), other.Bound.Decimal(), missing(other),
 				plan.Objective.Decimal(), plan.Bound.Decimal(), missing(plan), text(in))
-		}
-	})
-}
-
-// More supply is never worse: what could be had before still can.
-func TestMoreSupplyIsNeverWorse(t *testing.T) {
-	rt := newSolver(t)
-	checkFew(t, 40, func(t *rapid.T) {
-		in := drawInput(t, false)
-		more := in
-		more.Offers = slices.Clone(in.Offers)
-		i := rapid.IntRange(0, len(in.Offers)-len(plenty())-1).Draw(t, "which")
-		if o := &more.Offers[i]; o.Limit != purser.Unlimited {
-			o.Limit++
-		} else {
-			in.Offers = slices.Delete(slices.Clone(in.Offers), i, i+1)
-		}
-		_, plan := planOf(t, rt, in, littleWork())
-		_, richer := planOf(t, rt, more, littleWork())
-		if missing(plan) > 0 {
-			return // services count what is missed in replicas of their best variant, which is another with other offers
-		}
-		if missing(richer) > 0 {
-			t.Fatalf("%d replicas are unplaced with more supply\n%s", missing(richer), text(more))
-		}
-		if richer.Bound > plan.Objective {
-			t.Fatalf("a plan for %s exists and the bound is %s\n%s", plan.Objective.Decimal(), richer.Bound.Decimal(), text(more))
-		}
-		if plan.Status == purser.PlanOptimal && richer.Status == purser.PlanOptimal && float64(richer.Objective) > float64(plan.Objective)*(1+2e-6) {
-			t.Fatalf("an optimal plan costs %s and with more supply %s\n%s", plan.Objective.Decimal(), richer.Objective.Decimal(), text(more))
 		}
 	})
 }
