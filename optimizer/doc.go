@@ -1,35 +1,64 @@
-// Package optimizer turns offers, jobs, quotas and what is held into a plan: which
-// machines to hold, which replica goes onto which, at the least cost over a horizon,
-// with a proof of how far from the least it can be. docs/MODEL.md is its mathematics.
+// Package optimizer turns jobs and offers into a plan that is cheap, with a proof of how far it can be from the cheapest.
 //
-//	NewProblem   checks the input, merges equal groups into classes, filters offers
-//	             with counted refusals, groups machines of one shape
-//	Solve        greedy → relaxed program and bound → dives → exact or recreate → Check
-//	Check        knows no solver: verifies every rule from the nouns and prices anew
+// NewProblem makes an Input ready, Solve searches, Check verifies a plan without knowing how it was made. Nothing here reads a clock, the
+// environment or a random source: with the same problem, limits and seed, Solve gives the same plan on every machine. optimizer/highs
+// alone looks at the time, to obey the context's deadline.
 //
-// # Sets, variables and rows
+// # Sets
 //
-//	o offers, j task groups in classes, v variants, f failure domains, q quotas
-//	c patterns: one machine and a_cjv replicas on it;  cost_c = p_o (s_o + max T_jv) + egress
-//	(0) cover    Σ a_cjv x_c ≥ d_j                       training; gangs by their replicas
-//	(1) gang     all n_j replicas in one zone, or none
-//	(2) rate     Σ θ_jv a_cjv x_c ≥ λ_j (1 + headroom_j)
-//	(3) survive  Σ_{c not in f} θ_jv a_cjv x_c ≥ κ_j λ_j  for every f alone
-//	(5) limits   z_o ≤ L_o,  Σ w_oq z_o ≤ K_q
+//	o   offers, and held leases; of equal ones as many machines as there are (sites)
+//	j   classes: task groups that the filters leave equal, with their units (replicas, gangs or services)
+//	v   variants of a class: devices, vCPUs, memory, run time, rate
+//	c   columns: a machine of an offer and how many copies a_cjv of each class and variant share it (its pattern)
+//	f   failure domains: zones, regions or providers; z zones
+//	q   quotas
 //
-// First as little as possible is missed, by priority; then the cost is least. The
-// bound relaxes (1) to (0) and takes services as mixtures of whole configurations
-// (which variant how often in which domain), so it holds for every plan.
+// # Objective
 //
-// # Reproducible
+// First the replicas that have no place, those of higher priority before others; then money over the horizon:
 //
-// Everything is a function of the input, the work limits and the seed: no clock, no
-// environment, no order of a map. A context's deadline may end the search early; the
-// best plan so far is then given, marked CutByTime.
+//	min Σ_c x_c · (price_o · (start-up_o + longest run time in c, within the horizon) + egress of its replicas)
+//
+// A held lease has no start-up. A replica that stays where it runs reads no data anew, and saves what moving it would cost: its share of
+// its machine's price for Input.MoveHours. With Input.Snapshot every run lasts an hour, and the objective is $ per hour.
+//
+// # Rows
+//
+//	(0) cover    Σ a·x ≥ d                                           independent replicas
+//	(1) gang     Σ_{c in z} a_jv·x ≥ n·y_jvz,  Σ y ≥ d               all n replicas of one variant in one zone; machines may be of
+//	                                                                 several offers and may be shared with others
+//	(2) rate     Σ θ_v·n_v ≥ λ·(1 + headroom),  Σ n_v ≥ replicas,  Σ n_v ≤ the most
+//	(3) survive  Σ_{outside f} θ_v·n_v ≥ κ·λ   for every f alone     per service, in whole replicas
+//	(5) limits   Σ_{c on o} x ≤ L_o,  Σ w_oq·x ≤ K_q
+//
+// Residency, provider, region, purchase option, price ceiling, shape, device memory and deadline are filters on (group, offer) before
+// columns exist, and counted as refusals by reason. Devices of a share (an eighth, a quarter, a half) sum up exactly.
+//
+// # Method
+//
+//  1. greedy.go, repair.go: a first plan in milliseconds.
+//  2. relaxed.go, colgen.go: column generation over fractional patterns. Offers of one room and the same items share their patterns
+//     (groups.go, pricing.go). A knapsack per bucket of groups finds patterns for all run times at once, with a proven upper bound
+//     (knapsack.go, relax.go). Gangs count as their replicas; services are mixtures of whole configurations (configs.go, caps.go,
+//     contents.go, mixtures.go). Domains get rows once a solution leans on them (separate.go).
+//  3. bound.go: the bound, in exact integer arithmetic from row prices in whole nano-USD, with Farley's scaling class by class.
+//  4. fixing.go, siting.go: gangs and services are committed to zones and domains. dive.go, rounding.go: machines are fixed step by step
+//     over proper columns; transfers of services keep the commitment open (transfer.go). eject.go makes room where limits are used up.
+//  5. exact.go, enumerate.go: small problems are solved by branch and cut over every column that can be in a better plan.
+//  6. recreate.go: parts of the plan are taken down and made anew while work is left.
+//  7. check.go, explain.go: the plan is verified from the input alone and explained.
+//
+// # Held leases
+//
+// With Input.KeepPlacements what runs stays and the rest is planned around it. Otherwise both are planned, with and without moves, and
+// moves are proposed only when they place more, or save at least Input.MinGain of the cost: on unchanged input nothing moves.
 //
 // # Failures
 //
-// NewProblem and Solve return invalid for bad input, with its place. A solver that
-// breaks, or a plan that fails its own check, is internal. What cannot be placed is
-// no error: the plan's status and Unplaced say it, with counted refusals.
+// NewProblem returns *purser.Error of kind invalid with the place in the input. Solve returns an error when the call failed; that work
+// or time ran out, or that something has no place, is the plan's Status. Every plan passes Check before it is returned.
+//
+// # Not modelled yet
+//
+// Hazard of spot machines, time buckets, refuge, spread, budgets and serverless offers: rows (4), (6), (7) of the model.
 package optimizer

@@ -43,8 +43,10 @@ func evaInput(t testing.TB, catalogue string) Input {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := purser.Offer{Provider: "aws", Region: "us-east-1", InstanceType: name, Option: purser.OnDemand, UnitPrice: price, Limit: purser.Unlimited,
-			Shape: purser.Shape{MilliCPU: ty.Capacity[1] * 1000, MemoryMiB: ty.Capacity[2] * 1024}}
+		o := purser.Offer{
+			Provider: "aws", Region: "us-east-1", InstanceType: name, Option: purser.OnDemand, UnitPrice: price, Limit: purser.Unlimited,
+			Shape: purser.Shape{MilliCPU: ty.Capacity[1] * 1000, MemoryMiB: ty.Capacity[2] * 1024},
+		}
 		if ty.Capacity[0] > 0 {
 			o.Accelerator, o.Devices, o.DeviceMemoryMiB = "V100-16GB", purser.MilliDevices(ty.Capacity[0]*1000), 16*1024
 		}
@@ -66,8 +68,10 @@ func evaInput(t testing.TB, catalogue string) Input {
 			if d[0] > 0 {
 				v.Accelerator, v.Devices = "V100-16GB", purser.MilliDevices(d[0]*1000)
 			}
-			job.Groups = append(job.Groups, purser.TaskGroup{Name: fmt.Sprintf("node%s", name), Kind: purser.Training, Replicas: 1,
-				RunTime: time.Hour, Variants: []purser.Variant{v}, Run: purser.Run{Command: "true"}})
+			job.Groups = append(job.Groups, purser.TaskGroup{
+				Name: fmt.Sprintf("node%s", name), Kind: purser.Training, Replicas: 1,
+				RunTime: time.Hour, Variants: []purser.Variant{v}, Run: purser.Run{Command: "true"},
+			})
 		}
 		in.Jobs = append(in.Jobs, job)
 	}

@@ -59,8 +59,10 @@ func (p *Problem) listRefusals() []purser.Refusal {
 			}
 			seen[m.key] = true
 			job := &p.jobs[m.key.job]
-			out = append(out, purser.Refusal{Job: job.ID, Group: job.Groups[m.key.group].Name, Offers: len(p.in.Offers),
-				Allowed: g.allowed, Reasons: maps.Clone(g.reasons)})
+			out = append(out, purser.Refusal{
+				Job: job.ID, Group: job.Groups[m.key.group].Name, Offers: len(p.in.Offers),
+				Allowed: g.allowed, Reasons: maps.Clone(g.reasons),
+			})
 		}
 	}
 	slices.SortFunc(out, func(a, b purser.Refusal) int {
@@ -196,8 +198,10 @@ func (p *Problem) runnersUp(plan purser.Plan) []purser.RunnerUp {
 			done[m.key] = true
 			for _, at := range ranked {
 				if o := &p.places[at].offer; !slices.Contains(f.used, o.ID()) {
-					out = append(out, purser.RunnerUp{Job: p.jobs[m.key.job].ID, Group: p.jobs[m.key.job].Groups[m.key.group].Name,
-						Chosen: f.offer.ID(), RunnerUp: o.ID(), ExtraCost: o.UnitPrice - f.part})
+					out = append(out, purser.RunnerUp{
+						Job: p.jobs[m.key.job].ID, Group: p.jobs[m.key.job].Groups[m.key.group].Name,
+						Chosen: f.offer.ID(), RunnerUp: o.ID(), ExtraCost: o.UnitPrice - f.part,
+					})
 					break
 				}
 			}

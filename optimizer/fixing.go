@@ -10,14 +10,12 @@ import (
 // prepareCommit readies the program for rounding what is committed to domains: rows for gangs by zone, and no more rest for services. It
 // changes the program: no bound may be taken from it afterwards.
 func (r *relaxed) prepareCommit(ctx context.Context, rounds, workers int) error {
-	Dbg("before gangs %.2f", r.last.Objective*r.unit/1e9)
 	if err := r.openGangs(); err != nil || len(r.services) == 0 {
 		return err
 	}
 	if err := r.run(ctx); err != nil {
 		return err
 	}
-	Dbg("gangs open %.2f", r.last.Objective*r.unit/1e9)
 	return r.leaveRest(ctx, rounds, workers)
 }
 
@@ -180,7 +178,6 @@ func (r *relaxed) leaveRest(ctx context.Context, rounds, workers int) error {
 		if err != nil {
 			return err
 		}
-		Dbg("  leave rest %.2f", r.last.Objective*r.unit/1e9)
 		if added+configs == 0 {
 			break
 		}

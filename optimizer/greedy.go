@@ -2,7 +2,6 @@ package optimizer
 
 import (
 	"cmp"
-	"container/heap"
 	"slices"
 )
 
@@ -21,7 +20,9 @@ func (k *packing) greedy() {
 			g.queue = append(g.queue, offerLoad{int32(i), ratio, col})
 		}
 	}
-	heap.Init(&g.queue)
+	for i := len(g.queue)/2 - 1; i >= 0; i-- {
+		g.queue.sink(i)
+	}
 	for len(g.queue) > 0 {
 		top := g.queue[0]
 		if n := k.times(&top.column); n > 0 {
@@ -29,11 +30,13 @@ func (k *packing) greedy() {
 		}
 		col, ratio, ok := g.best(top.group)
 		if !ok {
-			heap.Pop(&g.queue)
-			continue
+			last := len(g.queue) - 1
+			g.queue[0] = g.queue[last]
+			g.queue = g.queue[:last]
+		} else {
+			g.queue[0].column, g.queue[0].ratio = col, ratio
 		}
-		g.queue[0].column, g.queue[0].ratio = col, ratio
-		heap.Fix(&g.queue, 0)
+		g.queue.sink(0)
 	}
 }
 
@@ -63,19 +66,28 @@ type offerLoad struct {
 	column column
 }
 
+// loadQueue is a heap of loads, the best first.
 type loadQueue []offerLoad
 
-func (q loadQueue) Len() int { return len(q) }
-func (q loadQueue) Less(a, b int) bool {
+func (q loadQueue) before(a, b int) bool {
 	return q[a].ratio > q[b].ratio || (q[a].ratio == q[b].ratio && q[a].group < q[b].group)
 }
-func (q loadQueue) Swap(a, b int) { q[a], q[b] = q[b], q[a] }
-func (q *loadQueue) Push(x any)   { *q = append(*q, x.(offerLoad)) }
-func (q *loadQueue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	*q = old[:len(old)-1]
-	return last
+
+// sink puts the load at i where it belongs among those below it.
+func (q loadQueue) sink(i int) {
+	for {
+		first := i
+		for _, child := range []int{2*i + 1, 2*i + 2} {
+			if child < len(q) && q.before(child, first) {
+				first = child
+			}
+		}
+		if first == i {
+			return
+		}
+		q[i], q[first] = q[first], q[i]
+		i = first
+	}
 }
 
 type greedyPacker struct {

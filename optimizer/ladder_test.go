@@ -26,8 +26,10 @@ func ladder(jobs, offers int, seed uint64) Input {
 		in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(fmt.Sprintf("j%06d", i)), Project: "p", Name: fmt.Sprintf("j%06d", i), Groups: []purser.TaskGroup{g}})
 	}
 	for i, family := range []string{"p4", "g5", "a2"} {
-		in.Quotas = append(in.Quotas, purser.Quota{Name: fmt.Sprintf("q%d", i), Limit: int64(max(jobs/20, 8) * (i + 1)), Unit: purser.QuotaDevices,
-			TypePrefix: family, Option: purser.Spot})
+		in.Quotas = append(in.Quotas, purser.Quota{
+			Name: fmt.Sprintf("q%d", i), Limit: int64(max(jobs/20, 8) * (i + 1)), Unit: purser.QuotaDevices,
+			TypePrefix: family, Option: purser.Spot,
+		})
 	}
 	return in
 }
@@ -76,9 +78,11 @@ func ladderOffers(rng *rand.Rand, n int) []purser.Offer {
 		ty := types[i%len(types)]
 		provider := []string{"aws", "gcp", "azure"}[rng.IntN(3)]
 		region := fmt.Sprintf("%s-r%d", provider, rng.IntN(6))
-		o := purser.Offer{Provider: provider, Region: region, Zone: fmt.Sprintf("%s%c", region, 'a'+rng.IntN(3)), InstanceType: ty.name,
+		o := purser.Offer{
+			Provider: provider, Region: region, Zone: fmt.Sprintf("%s%c", region, 'a'+rng.IntN(3)), InstanceType: ty.name,
 			Option: purser.OnDemand, Limit: purser.Unlimited,
-			Shape: purser.Shape{Accelerator: ty.accel, Devices: purser.MilliDevices(ty.devices * 1000), MilliCPU: ty.cpu * 1000, MemoryMiB: ty.gib * 1024}}
+			Shape: purser.Shape{Accelerator: ty.accel, Devices: purser.MilliDevices(ty.devices * 1000), MilliCPU: ty.cpu * 1000, MemoryMiB: ty.gib * 1024},
+		}
 		price := ty.price * (0.9 + 0.4*rng.Float64())
 		if rng.IntN(2) == 0 {
 			o.Option = purser.Spot
@@ -120,8 +124,10 @@ func ladderGroup(rng *rand.Rand, i int) purser.TaskGroup {
 		first := rng.IntN(len(ladderAccelerators))
 		for k := range 1 + rng.IntN(3) {
 			a := ladderAccelerators[(first+k)%len(ladderAccelerators)]
-			v := purser.Variant{Name: a, Accelerator: a, Devices: purser.MilliDevices(devices), MilliCPU: cpu, MemoryMiB: memory,
-				Throughput: 10 * (1 + 0.7*float64(k)) * (0.9 + 0.2*rng.Float64())}
+			v := purser.Variant{
+				Name: a, Accelerator: a, Devices: purser.MilliDevices(devices), MilliCPU: cpu, MemoryMiB: memory,
+				Throughput: 10 * (1 + 0.7*float64(k)) * (0.9 + 0.2*rng.Float64()),
+			}
 			if devices < 1000 {
 				v.MilliCPU, v.MemoryMiB = cpu*devices/1000, memory*devices/1000
 			}

@@ -247,15 +247,11 @@ func (ms *master) run(ctx context.Context) error {
 		if res.Status == highs.StatusTimeLimit {
 			return errStopped
 		}
-		if res.Status != highs.StatusOptimal {
-			Dbg("status %v it %d", res.Status, res.SimplexIterations)
-		}
 		if res.Status == highs.StatusOptimal && len(res.RowDual) > 0 {
 			ms.last = res
 			return nil
 		}
 	}
-	Dbg("UNSOLVED status %v", ms.last.Status)
 	return errUnsolved
 }
 
@@ -263,6 +259,9 @@ func (ms *master) run(ctx context.Context) error {
 func (ms *master) duals() *duals {
 	d := &duals{rows: make([]int64, ms.m.rows), limits: make(map[int32]int64, len(ms.limitAt)), quotas: make([]int64, len(ms.quotaAt))}
 	nano := func(at int32, sign float64) int64 {
+		if int(at) >= len(ms.last.RowDual) {
+			return 0 // the row was added since
+		}
 		return int64(math.Round(math.Max(0, sign*ms.last.RowDual[at]) * ms.unit))
 	}
 	for r, at := range ms.rowAt {

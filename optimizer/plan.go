@@ -162,7 +162,7 @@ func (p *Problem) alonePrice(g *purser.TaskGroup, pl purser.Placement, cache map
 	open.Options, open.MaxPerHour = nil, 0
 	raw := &rawGroup{group: &purser.TaskGroup{Kind: g.Kind, Variants: g.Variants[v : v+1], Where: purser.Where{}}, left: leftSteps}
 	want := canonicalName(g.Variants[v].Accelerator)
-	best, any := purser.USDPerHour(0), purser.USDPerHour(0)
+	best, allowed := purser.USDPerHour(0), purser.USDPerHour(0)
 	for i := range p.places {
 		at := &p.places[i]
 		if len(at.held) > 0 {
@@ -175,12 +175,12 @@ func (p *Problem) alonePrice(g *purser.TaskGroup, pl purser.Placement, cache map
 		if at.offer.Option == purser.OnDemand && open.Allows(at.offer) == "" && (best == 0 || price < best) {
 			best = price
 		}
-		if g.Where.Allows(at.offer) == "" && (any == 0 || price < any) {
-			any = price
+		if g.Where.Allows(at.offer) == "" && (allowed == 0 || price < allowed) {
+			allowed = price
 		}
 	}
 	if best == 0 {
-		best = any
+		best = allowed
 	}
 	cache[name] = best
 	return best

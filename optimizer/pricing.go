@@ -139,7 +139,6 @@ type order struct {
 	pool    func(it int32, domains [3]int32) (int32, int64) // a number that items share, and copies of them together; nil: by item
 	use     func(g int32) bool                              // groups to price; nil: all
 	nodes   int64                                           // of one knapsack
-	floor   int64                                           // profits up to this do not count
 	workers int
 }
 

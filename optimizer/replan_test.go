@@ -83,7 +83,7 @@ func TestUnchangedPricesChangeNothing(t *testing.T) {
 				t.Fatalf("keeping placements %t: %d launched, %d moved, %d unplaced\n%s\n%s", held.KeepPlacements, launched, moved, missing(again), text(held), text(again))
 			}
 			if again.Objective != want {
-				t.Fatalf("keeping placements %t: it costs %s and not %s\n%s", held.KeepPlacements, again.Objective.Decimal(), want.Decimal(), text(held))
+				t.Fatalf("keeping placements %t: it costs %s and not %s\n%s\n%s", held.KeepPlacements, again.Objective.Decimal(), want.Decimal(), text(held), text(again))
 			}
 		}
 	})

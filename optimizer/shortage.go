@@ -53,8 +53,10 @@ func (s *search) shortage(ctx context.Context) ([]int64, error) {
 	if err := r.seed(s.pool, s.best.columns()); err != nil {
 		return nil, s.stopped(ctx, err)
 	}
-	err = r.generate(ctx, generation{rounds: s.o.Work.Rounds, workers: s.o.Workers,
-		nodes: []int64{500, 20_000, s.o.Work.KnapsackNodes}, target: 1e-6})
+	err = r.generate(ctx, generation{
+		rounds: s.o.Work.Rounds, workers: s.o.Workers,
+		nodes: []int64{500, 20_000, s.o.Work.KnapsackNodes}, target: 1e-6,
+	})
 	s.learn(r.cols)
 	if err != nil {
 		return nil, s.stopped(ctx, err)
@@ -107,12 +109,14 @@ func (s *search) boundMissed(ctx context.Context) error {
 		return s.stopped(ctx, err)
 	}
 	s.bound = 0
-	err = r.generate(ctx, generation{rounds: s.o.Work.Rounds, workers: s.o.Workers, target: 1e-6,
+	err = r.generate(ctx, generation{
+		rounds: s.o.Work.Rounds, workers: s.o.Workers, target: 1e-6,
 		nodes: []int64{500, 20_000, s.o.Work.KnapsackNodes}, onRound: func(round int) {
 			if r.proof {
 				s.raise(r.best, "bound", round)
 			}
-		}})
+		},
+	})
 	s.learn(r.cols)
 	if err != nil {
 		return s.stopped(ctx, err)
@@ -122,6 +126,7 @@ func (s *search) boundMissed(ctx context.Context) error {
 
 // addMissing gives the packing targets for the units that were not aimed for, so that a repair can try them.
 func (k *packing) addMissing() {
+	k.sync()
 	for c, n := range k.units() {
 		cl := &k.p.classes[c]
 		lack := cl.units() - n

@@ -49,8 +49,10 @@ func (p *Problem) buildPlaces() {
 		if limit < 0 {
 			limit = -1
 		}
-		p.places = append(p.places, place{offer: o, room: capacityOf(o.Shape), start: p.startUp(o), limit: limit,
-			domain: p.domainsOf(o), quotas: p.quotaUses(o)})
+		p.places = append(p.places, place{
+			offer: o, room: capacityOf(o.Shape), start: p.startUp(o), limit: limit,
+			domain: p.domainsOf(o), quotas: p.quotaUses(o),
+		})
 	}
 	index := map[string]int{}
 	for h := range p.in.Held {

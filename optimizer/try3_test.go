@@ -58,9 +58,6 @@ func TestTryRung(t *testing.T) {
 	t.Logf("%+v %v", p.Size(), cpu()-start)
 	start = cpu()
 	wall := time.Now()
-	if env("DEBUG", 0) > 0 {
-		optimizer.Debug = func(f string, a ...any) { t.Logf("%v "+f, append([]any{cpu() - start}, a...)...) }
-	}
 	plan, err := optimizer.Solve(t.Context(), rt, p, optimizer.Options{Work: optimizer.Work{Dives: env("DIVES", 12)}, Progress: func(pr optimizer.Progress) {
 		if pr.Stage != "bound" {
 			t.Logf("   %s %d %s bound %s gap %.4f%% machines %d %v", pr.Stage, pr.Round, pr.Objective, pr.Bound, 100*pr.Gap, pr.Machines, cpu()-start)

@@ -18,8 +18,10 @@ func invalid(path, format string, args ...any) error {
 
 // wrapInvalid gives an error of the nouns its place in the input.
 func wrapInvalid(path string, err error) error {
-	return &purser.Error{Kind: purser.KindInvalid, Op: "optimizer.NewProblem", Message: "this cannot be planned with",
-		Place: &purser.Place{Path: path}, Cause: err}
+	return &purser.Error{
+		Kind: purser.KindInvalid, Op: "optimizer.NewProblem", Message: "this cannot be planned with",
+		Place: &purser.Place{Path: path}, Cause: err,
+	}
 }
 
 // validate checks what the nouns can say of themselves, and that names are unique.
