@@ -2,9 +2,7 @@ package optimizer
 
 import (
 	"context"
-	"errors"
 	"math"
-	"slices"
 	"time"
 
 	"purser"
@@ -39,7 +37,7 @@ func (s *search) exact(ctx context.Context) error {
 	if !ok || ctx.Err() != nil {
 		return nil
 	}
-	e, err := newExact(ctx, s.rt, s.p, append(s.best.columns(), cols...))
+	e, err := newExact(ctx, s.rt, s.p, append(s.best.columns(), cols...), false)
 	if err != nil {
 		return s.stopped(ctx, err)
 	}
@@ -71,6 +69,38 @@ func (s *search) exact(ctx context.Context) error {
 	return nil
 }
 
+// exactMissed looks for places for what a small problem's plan misses, over the columns that are known.
+func (s *search) exactMissed(ctx context.Context) error {
+	if !s.p.small() || len(s.pool) > exactColumns {
+		return nil
+	}
+	cols := append(s.best.columns(), s.pool...)
+	for c := range s.p.classes {
+		// Every number of copies on every site, since any may be what is left of a limit.
+		for _, col := range s.p.singleColumns(c, len(s.p.sites), func(it int32) int64 { return s.p.variantOf(it).most }) {
+			for n := col.pattern[0].n; n > 0 && len(cols) < 2*exactColumns; n-- {
+				cols = append(cols, s.p.newColumn(col.group, col.site, pattern{{col.pattern[0].item, n}}))
+			}
+		}
+	}
+	e, err := newExact(ctx, s.rt, s.p, cols, true)
+	if err != nil {
+		return s.stopped(ctx, err)
+	}
+	defer e.close()
+	res, err := e.solver.Run(ctx, highs.Limits{Work: s.o.Work.MIPWork, Deadline: e.deadline})
+	if err != nil {
+		return s.stopped(ctx, purser.Wrap(purser.KindInternal, "optimizer.Solve", err))
+	}
+	if res.Feasible {
+		k := e.packing(res.ColValue)
+		k.addMissing()
+		k.repair()
+		s.consider(k, "exact", 0)
+	}
+	return nil
+}
+
 // small says whether the exact program is worth trying: not too many replicas, and every service by itself.
 func (p *Problem) small() bool {
 	total := int64(0)
@@ -94,6 +124,8 @@ type exactProgram struct {
 	cols     []column
 	counts   []countVar
 
+	missing      bool // replicas may have no place
+	misses       []missVar
 	lower, upper []float64   // rows
 	entries      [][]entryOf // by column
 	link         map[countVar]int32
@@ -104,6 +136,13 @@ type exactProgram struct {
 type countVar struct {
 	class, variant int
 	domain         int32
+}
+
+// missVar is a whole number of replicas of a class, or of gangs, that have no place.
+type missVar struct {
+	class   int
+	entries []entryOf
+	cost    float64
 }
 
 // fixedRow names a row: of a class, a site's limit or a quota.
@@ -124,181 +163,6 @@ const (
 type entryOf struct {
 	row   int32
 	value float64
-}
-
-// newExact builds the program over the columns.
-func newExact(ctx context.Context, rt *highs.Runtime, p *Problem, cols []column) (*exactProgram, error) {
-	solver, err := rt.NewSolver(ctx)
-	if err != nil {
-		return nil, err
-	}
-	e := &exactProgram{p: p, solver: solver, unit: p.moneyUnit(), deadline: softDeadline(ctx), link: map[countVar]int32{}, fixed: map[fixedRow]int32{}}
-	seen := map[string]bool{}
-	for i := range cols {
-		if key := cols[i].key(); !seen[key] {
-			seen[key] = true
-			e.cols = append(e.cols, cols[i])
-			e.entries = append(e.entries, e.columnEntries(&cols[i]))
-		}
-	}
-	e.addClasses()
-	if err := e.load(); err != nil {
-		return nil, errors.Join(err, solver.Close())
-	}
-	return e, nil
-}
-
-func (e *exactProgram) close() { _ = e.solver.Close() } // nothing is left to be lost
-
-func (e *exactProgram) row(lower, upper float64) int32 {
-	e.lower, e.upper = append(e.lower, lower), append(e.upper, upper)
-	return int32(len(e.lower) - 1)
-}
-
-// named finds or makes a row.
-func (e *exactProgram) named(k fixedRow, lower, upper float64) int32 {
-	at, ok := e.fixed[k]
-	if !ok {
-		at = e.row(lower, upper)
-		e.fixed[k] = at
-	}
-	return at
-}
-
-// columnEntries are the coefficients of a pattern, with the rows that they are in.
-func (e *exactProgram) columnEntries(c *column) []entryOf {
-	sum := map[int32]float64{}
-	for _, n := range c.pattern {
-		it := &e.p.items[n.item]
-		cl := &e.p.classes[it.class]
-		if cl.plain {
-			sum[e.named(fixedRow{rowClass, int32(it.class)}, float64(cl.replicas()), math.Inf(1))] += float64(n.n)
-			continue
-		}
-		v := countVar{it.class, it.variant, -1}
-		if l := e.p.commitLevel(cl); l >= 0 {
-			v.domain = e.p.sites[c.site].domain[l]
-		}
-		at, ok := e.link[v]
-		if !ok {
-			at = e.row(0, math.Inf(1))
-			e.link[v] = at
-			e.counts = append(e.counts, v)
-		}
-		sum[at] += float64(n.n)
-	}
-	st := &e.p.sites[c.site]
-	if st.limit >= 0 {
-		sum[e.named(fixedRow{rowLimit, c.site}, math.Inf(-1), float64(st.limit))] = 1
-	}
-	for _, u := range st.quotas {
-		sum[e.named(fixedRow{rowQuota, int32(u.quota)}, math.Inf(-1), float64(e.p.quotas[u.quota].limit)/1000)] = float64(u.weight) / 1000
-	}
-	return sortedEntries(sum)
-}
-
-func sortedEntries(sum map[int32]float64) []entryOf {
-	out := make([]entryOf, 0, len(sum))
-	for r, v := range sum {
-		out = append(out, entryOf{r, v})
-	}
-	slices.SortFunc(out, func(a, b entryOf) int { return int(a.row - b.row) })
-	return out
-}
-
-// addClasses adds the counts' columns and the rows that hold them: every gang has a place; each service serves and survives.
-func (e *exactProgram) addClasses() {
-	slices.SortFunc(e.counts, func(a, b countVar) int {
-		return compareInts(int64(a.class), int64(b.class), int64(a.variant), int64(b.variant), int64(a.domain), int64(b.domain))
-	})
-	for i := 0; i < len(e.counts); {
-		k := i
-		for k < len(e.counts) && e.counts[k].class == e.counts[i].class {
-			k++
-		}
-		cl := &e.p.classes[e.counts[i].class]
-		if cl.kind == kindGang {
-			all := e.row(float64(cl.units()), math.Inf(1))
-			for _, v := range e.counts[i:k] {
-				e.entries = append(e.entries, []entryOf{{e.link[v], -float64(cl.gang)}, {all, 1}})
-			}
-		} else {
-			e.addService(cl, e.counts[i:k])
-		}
-		i = k
-	}
-}
-
-// addService adds the rows of one service.
-func (e *exactProgram) addService(cl *class, vars []countVar) {
-	fastest, have, standing := 0.0, 0.0, 0.0
-	in := map[int32]float64{}
-	for v := range cl.variants {
-		fastest = math.Max(fastest, cl.variants[v].rate)
-	}
-	for _, r := range cl.standing {
-		have += float64(r.n)
-		standing += r.rate * float64(r.n)
-		in[r.domain] += r.rate * float64(r.n)
-	}
-	most := math.Inf(1)
-	if cl.need.max > 0 {
-		most = float64(cl.need.max) - have
-	}
-	heads := e.row(float64(cl.least), most)
-	rate := e.row((cl.need.rate*(1-rateSlack)-standing)/fastest, math.Inf(1))
-	outside := map[int32]int32{}
-	if cl.need.level >= 0 {
-		for _, v := range vars {
-			if _, ok := outside[v.domain]; !ok {
-				outside[v.domain] = e.row((cl.need.keep*(1-rateSlack)-standing+in[v.domain])/fastest, math.Inf(1))
-			}
-		}
-		for _, r := range cl.standing {
-			if _, ok := outside[r.domain]; !ok {
-				outside[r.domain] = e.row((cl.need.keep*(1-rateSlack)-standing+in[r.domain])/fastest, math.Inf(1))
-			}
-		}
-	}
-	for _, v := range vars {
-		x := cl.variants[v.variant].rate / fastest
-		sum := map[int32]float64{e.link[v]: -1, heads: 1, rate: x}
-		for d, at := range outside {
-			if d != v.domain {
-				sum[at] = x
-			}
-		}
-		e.entries = append(e.entries, sortedEntries(sum))
-	}
-}
-
-// load hands the program to the solver.
-func (e *exactProgram) load() error {
-	var rows highs.Rows
-	for i := range e.lower {
-		rows.Append(e.lower[i], e.upper[i], nil, nil)
-	}
-	if err := e.solver.AddRows(rows); err != nil {
-		return err
-	}
-	var batch highs.Columns
-	all := make([]int32, len(e.entries))
-	for i, list := range e.entries {
-		all[i] = int32(i)
-		cost := 0.0
-		if i < len(e.cols) {
-			cost = float64(e.cols[i].cost) / e.unit
-		}
-		index, value := make([]int32, len(list)), make([]float64, len(list))
-		for k, en := range list {
-			index[k], value[k] = en.row, en.value
-		}
-		batch.Append(cost, 0, math.Inf(1), index, value)
-	}
-	if err := e.solver.AddCols(batch); err != nil {
-		return err
-	}
-	return e.solver.SetIntegrality(all, true)
 }
 
 // begin gives the solver a plan to begin with.
@@ -359,8 +223,17 @@ func (e *exactProgram) packing(x []float64) *packing {
 				t.configs[v.class] = []config{nil}
 			}
 			t.configs[v.class][0] = append(t.configs[v.class][0], configPart{v.variant, v.domain, n})
+			continue
 		}
 		t.add(target{int32(v.class), int32(v.variant), v.domain, n * cl.gang}, cl.variants[v.variant].item)
+	}
+	for c := range t.configs {
+		for i, cfg := range t.configs[c] {
+			t.configs[c][i] = e.p.classes[c].strip(cfg)
+			for _, pt := range t.configs[c][i] {
+				t.add(target{int32(c), int32(pt.variant), pt.domain, pt.n}, e.p.classes[c].variants[pt.variant].item)
+			}
+		}
 	}
 	k := newPacking(t)
 	for i := range e.cols {

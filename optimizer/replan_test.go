@@ -118,6 +118,9 @@ func TestPlanningSweepsMoveNothing(t *testing.T) {
 	checkFew(t, 25, func(t *rapid.T) {
 		in := drawInput(t, false)
 		in.Quotas = nil
+		for i := range in.Jobs {
+			in.Jobs[i].Groups[0].MaxReplicas = 0
+		}
 		_, plan := planOf(t, rt, in, littleWork())
 		held := hold(in, plan)
 		held.KeepPlacements = true

@@ -215,3 +215,27 @@ func (b *serviceBuilder) lackOutside(counts []int64) (int32, bool) {
 	worst, most := heaviest(reps)
 	return worst, worst >= 0 && total-most < b.cl.need.keep*(1-rateSlack)
 }
+
+// strip leaves out of a configuration what it serves without.
+func (c *class) strip(cfg config) config {
+	if !c.need.met(c.rated(cfg)) {
+		return cfg
+	}
+	out := append(config(nil), cfg...)
+	for i := len(out) - 1; i >= 0; i-- {
+		for out[i].n > 0 {
+			out[i].n--
+			if !c.need.met(c.rated(out)) {
+				out[i].n++
+				break
+			}
+		}
+	}
+	kept := out[:0]
+	for _, p := range out {
+		if p.n > 0 {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}

@@ -91,10 +91,11 @@ func solveOne(ctx context.Context, rt *highs.Runtime, p *Problem, o Options, hin
 	if hint != nil {
 		s.learn(p.columnsOfPlan(*hint))
 	}
-	if err := s.improve(ctx); err != nil && !errors.Is(err, errStopped) && !errors.Is(err, errUnsolved) {
+	err := s.improve(ctx)
+	if err != nil && !errors.Is(err, errStopped) && !errors.Is(err, errUnsolved) {
 		return purser.Plan{}, err
 	}
-	s.cut = ctx.Err() != nil
+	s.cut = errors.Is(err, errStopped)
 	plan := p.build(s.best)
 	s.judge(&plan)
 	return plan, nil
@@ -124,6 +125,17 @@ func (s *search) improve(ctx context.Context) error {
 		}
 	}
 	if s.missed > 0 {
+		if err := s.exactMissed(ctx); err != nil {
+			return err
+		}
+	}
+	if s.missed == 0 && spec.units != nil {
+		// Everything has a place after all: what was aimed for was too little, and so was the proof.
+		if _, err := s.relax(ctx, relaxedSpec{}); err != nil {
+			return err
+		}
+	}
+	if s.missed > 0 {
 		if err := s.boundMissed(ctx); err != nil {
 			return err
 		}
@@ -134,7 +146,10 @@ func (s *search) improve(ctx context.Context) error {
 	if err := s.exact(ctx); err != nil {
 		return err
 	}
-	return s.recreate(ctx)
+	if err := s.recreate(ctx); err != nil || s.missed == 0 {
+		return err
+	}
+	return s.boundMissed(ctx)
 }
 
 // start makes the first plans without the solver.

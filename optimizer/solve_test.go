@@ -92,11 +92,20 @@ func TestPlansHold(t *testing.T) {
 			k := newPacking(p.commit(nil, nil))
 			pack(k)
 			k.repair()
-			if first := p.build(k); len(first.Unplaced) == len(plan.Unplaced) && countUnplaced(first) == countUnplaced(plan) && first.Objective < plan.Objective {
+			if first := p.build(k); missedWeight(p, first) <= missedWeight(p, plan) && first.Objective < plan.Objective {
 				rt.Fatalf("the %s plan costs %s, the result %s", name, first.Objective, plan.Objective)
 			}
 		}
 	})
+}
+
+// missedWeight is what a plan misses, weighted by priority.
+func missedWeight(p *Problem, plan purser.Plan) int {
+	total := 0
+	for _, u := range plan.Unplaced {
+		total += u.Replicas * (1 + 7*p.jobs[p.jobAt[u.Job]].Priority)
+	}
+	return total
 }
 
 // cheapestPlan tries every placement of the training replicas; ok is false when not all can be placed.
@@ -355,7 +364,7 @@ func simple(jobs int) Input {
 	return in
 }
 
-// A move is made when it pays: a price that falls to a fifth moves the work; one that falls by a tenth does not pay for the moves.
+// A move is made when it pays: a price that falls to a fifth moves the work; one that falls by a hundredth does not pay for the moves.
 func TestMovesWhenItPays(t *testing.T) {
 	in := simple(4)
 	in.Jobs[0].Groups[0].RunTime = 20 * time.Hour
@@ -363,7 +372,7 @@ func TestMovesWhenItPays(t *testing.T) {
 	for _, c := range []struct {
 		factor float64
 		moves  bool
-	}{{0.2, true}, {0.97, false}} {
+	}{{0.2, true}, {0.99, false}} {
 		again := holdPlan(in, plan)
 		for i := range again.Offers {
 			again.Offers[i].UnitPrice = purser.USDPerHour(float64(again.Offers[i].UnitPrice) * c.factor)
