@@ -241,3 +241,34 @@ func TestTinyServicesAreOptimal(t *testing.T) {
 	}
 	t.Logf("%d of %d are proven optimal", optimal, seen)
 }
+
+// Training alone, where not all can be placed: no more is missing than must be.
+func TestTinyShortage(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 80, func(t *rapid.T) {
+		in := drawTiny(t, false, rapid.Bool().Draw(t, "with a quota"))
+		least, cost, ok := cheapest(in)
+		if !ok || least == 0 {
+			return
+		}
+		_, plan := planOf(t, rt, in, littleWork())
+		compareWithBrute(t, in, plan, least, cost)
+		if plan.Status != purser.PlanInfeasible && plan.Status != purser.PlanLimit {
+			t.Fatalf("%d replicas are unplaced and the status is %s\n%s", least, plan.Status, text(in))
+		}
+	})
+}
+
+// Training under a quota, where all can be placed: all is.
+func TestTinyQuotas(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 150, func(t *rapid.T) {
+		in := drawTiny(t, false, true)
+		least, cost, ok := cheapest(in)
+		if !ok || least > 0 {
+			return
+		}
+		_, plan := planOf(t, rt, in, littleWork())
+		compareWithBrute(t, in, plan, least, cost)
+	})
+}

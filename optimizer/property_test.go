@@ -400,6 +400,21 @@ func TestEveryPlanHolds(t *testing.T) {
 	})
 }
 
+// Where machines are short, what is missing is counted and the rest is right.
+func TestPlansOfShortSupplyHold(t *testing.T) {
+	rt := newSolver(t)
+	checkFew(t, 40, func(t *rapid.T) {
+		in := drawInput(t, true)
+		_, plan := planOf(t, rt, in, littleWork())
+		if err := audit(in, plan); err != nil {
+			t.Fatalf("%v\n%s\n%s", err, text(in), text(plan))
+		}
+		if plan.Status == purser.PlanOptimal && len(plan.Unplaced) > 0 {
+			t.Fatalf("optimal with %d unplaced\n%s", missing(plan), text(in))
+		}
+	})
+}
+
 // Where nothing binds, every replica that some machine can serve is placed, for no more than it costs alone.
 func TestNeverDearerThanAlone(t *testing.T) {
 	rt := newSolver(t)
