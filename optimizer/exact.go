@@ -213,18 +213,17 @@ func (e *exactProgram) packing(x []float64) *packing {
 			continue
 		}
 		cl := &e.p.classes[v.class]
-		if cl.kind == kindGang {
-			if n = min(n, cl.units()-t.gangsOf(v.class)); n <= 0 {
-				continue
-			}
-			t.gangs[v.class] = append(t.gangs[v.class], gangAt{v.variant, v.domain, n})
-		} else {
+		if cl.kind != kindGang {
 			if t.configs[v.class] == nil {
 				t.configs[v.class] = []config{nil}
 			}
 			t.configs[v.class][0] = append(t.configs[v.class][0], configPart{v.variant, v.domain, n})
 			continue
 		}
+		if n = min(n, cl.units()-t.gangsOf(v.class)); n <= 0 {
+			continue
+		}
+		t.gangs[v.class] = append(t.gangs[v.class], gangAt{v.variant, v.domain, n})
 		t.add(target{int32(v.class), int32(v.variant), v.domain, n * cl.gang}, cl.variants[v.variant].item)
 	}
 	for c := range t.configs {

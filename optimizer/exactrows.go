@@ -15,8 +15,10 @@ func newExact(ctx context.Context, rt *highs.Runtime, p *Problem, cols []column,
 	if err != nil {
 		return nil, err
 	}
-	e := &exactProgram{p: p, solver: solver, unit: p.moneyUnit(), deadline: softDeadline(ctx), missing: missing,
-		link: map[countVar]int32{}, fixed: map[fixedRow]int32{}}
+	e := &exactProgram{
+		p: p, solver: solver, unit: p.moneyUnit(), deadline: softDeadline(ctx), missing: missing,
+		link: map[countVar]int32{}, fixed: map[fixedRow]int32{},
+	}
 	seen := map[string]bool{}
 	for i := range cols {
 		if key := cols[i].key(); !seen[key] {

@@ -122,7 +122,7 @@ func cheapestConfig(need serviceNeed, standing []rated, slots []slot) int64 {
 			}
 			return
 		}
-		for n := int64(0); n <= 5; n++ {
+		for n := range int64(6) {
 			counts[i] = n
 			walk(i+1, cost+n*slots[i].price)
 		}

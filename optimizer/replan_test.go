@@ -147,13 +147,19 @@ func TestPlanningSweepsMoveNothing(t *testing.T) {
 // twoTypes is four replicas for a day, and two types of machine that hold two each.
 func twoTypes() optimizer.Input {
 	offer := func(name string, price float64) purser.Offer {
-		return purser.Offer{Provider: "aws", Region: "r", Zone: "a", InstanceType: name, Option: purser.OnDemand, Shape: shapeOf("L4", 2, 8),
-			UnitPrice: purser.USDPerHourOf(price), Limit: purser.Unlimited}
+		return purser.Offer{
+			Provider: "aws", Region: "r", Zone: "a", InstanceType: name, Option: purser.OnDemand, Shape: shapeOf("L4", 2, 8),
+			UnitPrice: purser.USDPerHourOf(price), Limit: purser.Unlimited,
+		}
 	}
-	g := purser.TaskGroup{Name: "g", Kind: purser.Training, Replicas: 4, RunTime: 20 * time.Hour, Run: purser.Run{Command: "x"},
-		Variants: []purser.Variant{{Name: "v", Accelerator: "L4", Devices: 1000, MilliCPU: 1000, MemoryMiB: 1024}}}
-	return optimizer.Input{Now: noon, Offers: []purser.Offer{offer("x", 2), offer("y", 3)},
-		Jobs: []purser.Job{{ID: "j", Project: "p", Name: "j", Groups: []purser.TaskGroup{g}}}}
+	g := purser.TaskGroup{
+		Name: "g", Kind: purser.Training, Replicas: 4, RunTime: 20 * time.Hour, Run: purser.Run{Command: "x"},
+		Variants: []purser.Variant{{Name: "v", Accelerator: "L4", Devices: 1000, MilliCPU: 1000, MemoryMiB: 1024}},
+	}
+	return optimizer.Input{
+		Now: noon, Offers: []purser.Offer{offer("x", 2), offer("y", 3)},
+		Jobs: []purser.Job{{ID: "j", Project: "p", Name: "j", Groups: []purser.TaskGroup{g}}},
+	}
 }
 
 // A price that falls far enough moves what runs, in a rebalance alone; one that falls too little moves nothing.
@@ -195,8 +201,10 @@ func manyReplicas() optimizer.Input {
 	}
 	for i := range int64(25) {
 		g := purser.TaskGroup{Name: "g", Kind: purser.Training, Replicas: 20, RunTime: time.Duration(1+i*7%19) * time.Hour, Run: purser.Run{Command: "x"}, Gang: i%5 == 0}
-		g.Variants = []purser.Variant{{Name: "v", Accelerator: []string{"L4", "A100-80GB"}[i%2], Devices: []purser.MilliDevices{125, 500, 1000, 2000}[i%4],
-			MilliCPU: 500 + i*300, MemoryMiB: 1024 * (1 + i*5%13)}}
+		g.Variants = []purser.Variant{{
+			Name: "v", Accelerator: []string{"L4", "A100-80GB"}[i%2], Devices: []purser.MilliDevices{125, 500, 1000, 2000}[i%4],
+			MilliCPU: 500 + i*300, MemoryMiB: 1024 * (1 + i*5%13),
+		}}
 		if i%6 == 1 {
 			g.Kind, g.RunTime, g.Replicas, g.Demand, g.Variants[0].Throughput = purser.Inference, 0, 0, 200, 10
 			g.Survive = purser.Survive{Level: purser.DomainZone, Share: 0.8}

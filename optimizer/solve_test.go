@@ -41,9 +41,11 @@ func drawInput(t *rapid.T, replicas int, services bool) Input {
 		if d := rapid.SampledFrom([]int64{0, 125, 500, 1000, 2000}).Draw(t, "share"); d > 0 {
 			v.Accelerator, v.Devices = "L4", purser.MilliDevices(d)
 		}
-		g := purser.TaskGroup{Name: "g", Kind: purser.Training, Replicas: n, Gang: n > 1 && rapid.Bool().Draw(t, "gang"),
+		g := purser.TaskGroup{
+			Name: "g", Kind: purser.Training, Replicas: n, Gang: n > 1 && rapid.Bool().Draw(t, "gang"),
 			RunTime:  time.Duration(rapid.SampledFrom([]int{20, 60, 240, 3000}).Draw(t, "minutes")) * time.Minute,
-			Variants: []purser.Variant{v}, Run: purser.Run{Command: "true"}}
+			Variants: []purser.Variant{v}, Run: purser.Run{Command: "true"},
+		}
 		g.Variants[0].Throughput = 0
 		if services && rapid.IntRange(0, 2).Draw(t, "service") == 0 {
 			g.Kind, g.Gang, g.RunTime, g.Replicas = purser.Inference, false, 0, 0
@@ -349,9 +351,11 @@ func simple(jobs int) Input {
 	in := Input{Now: testNow}
 	for _, zone := range []string{"a", "b"} {
 		for _, n := range []int64{1, 4} {
-			in.Offers = append(in.Offers, purser.Offer{Provider: "aws", Region: "r", Zone: zone, InstanceType: fmt.Sprintf("g%d", n), Option: purser.OnDemand,
+			in.Offers = append(in.Offers, purser.Offer{
+				Provider: "aws", Region: "r", Zone: zone, InstanceType: fmt.Sprintf("g%d", n), Option: purser.OnDemand,
 				Limit: purser.Unlimited, UnitPrice: purser.USDPerHourOf(float64(n)*0.8 + 0.2),
-				Shape: purser.Shape{Accelerator: "L4", Devices: purser.MilliDevices(n * 1000), DeviceMemoryMiB: 24576, MilliCPU: n * 8000, MemoryMiB: n * 32768}})
+				Shape: purser.Shape{Accelerator: "L4", Devices: purser.MilliDevices(n * 1000), DeviceMemoryMiB: 24576, MilliCPU: n * 8000, MemoryMiB: n * 32768},
+			})
 		}
 	}
 	for i := range jobs {
