@@ -276,7 +276,7 @@ func (r *relaxed) nudgeRest() error {
 
 // addNudge adds a column that can serve a row's nudge, and no more, at what a replica costs on a machine full of its likes.
 func (r *relaxed) addNudge(class int, k massKey, row int32) error {
-	costs := r.p.unitCosts(class)
+	costs, _ := r.p.unitCosts(class)
 	cost, ok := costs[k]
 	for _, other := range costs.keys() {
 		if other.variant == k.variant && (!ok || (k.domain < 0 && costs[other] < cost)) {

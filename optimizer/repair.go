@@ -174,9 +174,7 @@ func (k *packing) repairGangs(tg int32) {
 	for k.need[tg] > 0 {
 		for k.need[tg]%cl.gang != 0 && k.remove(it, zoneLevel, t.domain) {
 		}
-		costs := k.p.unitCosts(int(t.class))
-		keys := costs.keys()
-		slices.SortStableFunc(keys, func(a, b massKey) int { return cmp.Compare(costs[a], costs[b]) })
+		keys := k.p.keysByCost(int(t.class))
 		var best *packing
 		var bestKey massKey
 		tried := 0

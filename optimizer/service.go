@@ -43,13 +43,17 @@ type serviceBuilder struct {
 	rest  []float64 // by key: mass not yet given to a service
 }
 
+// limitedFactor keeps services from places where every machine is limited, but where their mass lies or nothing else is left.
+const limitedFactor = 1000
+
 func newServiceBuilder(p *Problem, c int, m mass) *serviceBuilder {
-	b := &serviceBuilder{cl: &p.classes[c], costs: p.unitCosts(c)}
-	for k := range m {
-		if _, ok := b.costs[k]; !ok {
-			b.costs[k] = math.Inf(1) // only on limited machines: not to be chosen but where the mass lies
+	costs, limited := p.unitCosts(c)
+	for k := range limited {
+		if limited[k] {
+			costs[k] *= limitedFactor
 		}
 	}
+	b := &serviceBuilder{cl: &p.classes[c], costs: costs}
 	b.keys = b.costs.keys()
 	b.rest = make([]float64, len(b.keys))
 	for i, k := range b.keys {
@@ -118,7 +122,7 @@ func (b *serviceBuilder) finish(counts []int64, services float64) {
 		avoid, has := b.lackOutside(counts)
 		best := -1
 		for i, k := range b.keys {
-			if (has && k.domain == avoid) || (math.IsInf(b.costs[k], 1) && b.rest[i] < 0.5) {
+			if has && k.domain == avoid {
 				continue
 			}
 			if best < 0 || b.better(i, best, over) {

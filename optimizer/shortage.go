@@ -14,11 +14,25 @@ func (k *packing) missed() int64 {
 			total += float64(n) * k.p.missWeight(k.p.classes[k.t.list[tg].class].level)
 		}
 	}
-	for c, n := range k.units() {
-		cl := &k.p.classes[c]
-		total += float64((cl.units()-n)*cl.least) * k.p.missWeight(cl.level)
+	for c, n := range k.lacking() {
+		total += float64(n) * k.p.missWeight(k.p.classes[c].level)
 	}
 	return int64(total)
+}
+
+// lacking is by class the replicas of units that are not committed, and those that committed services lack to serve.
+func (k *packing) lacking() []int64 {
+	out := make([]int64, len(k.p.classes))
+	for c, n := range k.units() {
+		cl := &k.p.classes[c]
+		out[c] = (cl.units() - n) * cl.least
+		for _, cfg := range k.t.configs[c] {
+			if have := cl.rated(cfg); !cl.need.met(have) {
+				out[c] += int64(k.p.shortOf(&rawGroup{group: &k.p.jobs[cl.members[0].key.job].Groups[cl.members[0].key.group]}, cl.need, have))
+			}
+		}
+	}
+	return out
 }
 
 // units is how many units of each class are committed.

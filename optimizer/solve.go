@@ -108,7 +108,7 @@ func (s *search) improve(ctx context.Context) error {
 		return nil
 	}
 	spec := relaxedSpec{}
-	if s.best.left() > 0 {
+	if s.missed > 0 {
 		units, err := s.shortage(ctx)
 		if err != nil {
 			return err
@@ -191,9 +191,8 @@ func (k *packing) score() float64 {
 			total += missPrice * float64(n) * float64(k.p.aloneCost(c)) * k.p.missWeight(k.p.classes[c].level)
 		}
 	}
-	for c, n := range k.units() {
-		cl := &k.p.classes[c]
-		total += missPrice * float64((cl.units()-n)*cl.least) * float64(k.p.aloneCost(c)) * k.p.missWeight(cl.level)
+	for c, n := range k.lacking() {
+		total += missPrice * float64(n) * float64(k.p.aloneCost(c)) * k.p.missWeight(k.p.classes[c].level)
 	}
 	return total
 }

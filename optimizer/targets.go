@@ -246,48 +246,58 @@ func (m mass) keys() []massKey {
 }
 
 // unitCosts is what a replica costs at the least by variant and domain of the class's level: its part of a machine full of its likes.
-// Machines whose number is limited are left out where others are.
-func (p *Problem) unitCosts(c int) mass {
+// limited says where every machine is limited.
+func (p *Problem) unitCosts(c int) (costs mass, limited map[massKey]bool) {
 	cl := &p.classes[c]
 	level := p.commitLevel(cl)
-	open, limited := mass{}, mass{}
+	costs, limited = mass{}, map[massKey]bool{}
 	for v := range cl.variants {
 		vt := &cl.variants[v]
 		for _, g := range p.groupsOf[vt.item] {
+			copies := vt.size.copies(p.groups[g].room, vt.most)
+			if copies == 0 {
+				continue
+			}
 			for _, s := range p.groups[g].sites {
 				st := &p.sites[s]
-				copies := vt.size.copies(st.room, vt.most)
-				if copies == 0 {
-					continue
-				}
 				k := massKey{v, -1}
 				if level >= 0 {
 					k.domain = st.domain[level]
 				}
 				each := float64(st.cost(vt.span)+p.groups[g].extraFor(vt.item, copies)) / float64(copies)
-				into := limited
-				if st.limit < 0 && len(st.quotas) == 0 {
-					into = open
-				}
-				if old, ok := into[k]; !ok || each < old {
-					into[k] = each
+				old, known := costs[k]
+				open := st.limit < 0 && len(st.quotas) == 0
+				switch {
+				case !known, open && limited[k], each < old && open != limited[k]:
+					costs[k], limited[k] = each, !open
 				}
 			}
 		}
 	}
-	if len(open) == 0 {
-		return limited
-	}
-	return open
+	return costs, limited
+}
+
+// keysByCost are the variants and domains of a class, the cheapest first; those where every machine is limited come last.
+func (p *Problem) keysByCost(c int) []massKey {
+	costs, limited := p.unitCosts(c)
+	keys := costs.keys()
+	slices.SortStableFunc(keys, func(a, b massKey) int {
+		if limited[a] != limited[b] {
+			if limited[b] {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(costs[a], costs[b])
+	})
+	return keys
 }
 
 // cheapestMass puts everything where it is cheapest; what has to survive, into as many of the cheapest domains as that needs at the
 // least.
 func (p *Problem) cheapestMass(c int) mass {
 	cl := &p.classes[c]
-	costs := p.unitCosts(c)
-	keys := costs.keys()
-	slices.SortStableFunc(keys, func(a, b massKey) int { return cmp.Compare(costs[a], costs[b]) })
+	keys := p.keysByCost(c)
 	domains := cl.domainsNeeded()
 	out, seen := mass{}, map[int32]bool{}
 	for _, k := range keys {

@@ -1,10 +1,8 @@
 package optimizer
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // What services are committed to is not final while a dive goes on: a transfer takes a replica from one target to another of its class, as
@@ -41,9 +39,7 @@ func (k *packing) findTransfers() []transfer {
 
 // transfersOf lists the transfers of one class: from each place with a need to the places of about its cost.
 func (k *packing) transfersOf(c int) []transfer {
-	costs := k.p.unitCosts(c)
-	keys := costs.keys()
-	slices.SortStableFunc(keys, func(a, b massKey) int { return cmp.Compare(costs[a], costs[b]) })
+	keys := k.p.keysByCost(c)
 	var out []transfer
 	for tg := range k.t.list {
 		t := &k.t.list[tg]
