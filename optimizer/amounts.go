@@ -38,6 +38,9 @@ func (a amounts) plus(b amounts, n int64) amounts {
 	return a
 }
 
+// minus is a − b.
+func (a amounts) minus(b amounts) amounts { return a.plus(b, -1) }
+
 // copies is how many of size a fit in c, at most most.
 func (a amounts) copies(c amounts, most int64) int64 {
 	for d := range a {

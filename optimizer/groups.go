@@ -23,6 +23,12 @@ type entry struct {
 	most  int64 // copies on these terms; 0: no limit
 }
 
+// offers says whether the item can run there.
+func (g *group) offers(it int32) bool {
+	_, ok := slices.BinarySearchFunc(g.entries, it, func(e entry, it int32) int { return cmp.Compare(e.item, it) })
+	return ok
+}
+
 // buildGroups sorts the sites into groups.
 func (p *Problem) buildGroups() {
 	useDomain := p.levelsThatMatter()

@@ -8,7 +8,8 @@ import (
 // machines is a column that is rented so many times.
 type machines struct {
 	column
-	n int64
+	n    int64
+	free amounts // room that is left on each
 }
 
 // packing is a plan in the making: what is rented, and what is left of needs, limits and quotas.
@@ -110,7 +111,7 @@ func (k *packing) put(c *column, n int64) {
 		return
 	}
 	k.index[key] = len(k.list)
-	k.list = append(k.list, machines{*c, n})
+	k.list = append(k.list, machines{*c, n, k.p.groups[c.group].room.minus(k.p.used(c.pattern))})
 }
 
 // left is how many replicas are still to be placed.

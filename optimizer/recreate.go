@@ -78,13 +78,13 @@ func (k *packing) ruinedMachines() int64 {
 }
 
 // excess is by column what its machine costs beyond what its load is worth at the row prices of the relaxed program, in nano-USD: together
-// that is nearly the gap.
-func (r *round) excess(k *packing) []float64 {
-	worths := r.proof.m.worths(r.proof.d.rows)
+// that is much of the gap.
+func (s *search) excess(k *packing) []float64 {
+	worths := s.proof.m.worths(s.proof.d.rows)
 	out := make([]float64, len(k.list))
 	for i := range k.list {
 		c := &k.list[i].column
-		out[i] = float64(max(r.proof.waste(c, worths), c.cost/200))
+		out[i] = float64(max(s.proof.waste(c, worths), c.cost/200))
 	}
 	return out
 }

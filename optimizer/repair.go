@@ -45,9 +45,7 @@ type insertion struct {
 func (k *packing) cheapestInsertion(it int32, level int, domain int32) insertion {
 	best := insertion{old: -1, cost: math.MaxInt64}
 	size := k.p.items[it].size
-	allowed := map[int32]bool{}
 	for _, g := range k.p.groupsOf[it] {
-		allowed[g] = true
 		for _, s := range k.p.groups[g].sites {
 			if level >= 0 && k.p.sites[s].domain[level] != domain || k.has(s) <= 0 || !size.within(k.p.groups[g].room) {
 				continue
@@ -59,10 +57,7 @@ func (k *packing) cheapestInsertion(it int32, level int, domain int32) insertion
 	}
 	for i := range k.list {
 		m := &k.list[i]
-		if m.n <= 0 || !allowed[m.group] || (level >= 0 && k.p.sites[m.site].domain[level] != domain) {
-			continue
-		}
-		if !k.p.used(m.pattern).plus(size, 1).within(k.p.groups[m.group].room) {
+		if m.n <= 0 || !size.within(m.free) || (level >= 0 && k.p.sites[m.site].domain[level] != domain) || !k.p.groups[m.group].offers(it) {
 			continue
 		}
 		c := k.p.newColumn(m.group, m.site, append(slices.Clone(m.pattern), count{it, 1}))

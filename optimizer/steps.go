@@ -130,6 +130,7 @@ func (s *search) pack(ctx context.Context, k *packing, o diveOptions) ([]column,
 	}
 	k.addMissing()
 	k.repair()
+	k.eliminate(s.excess)
 	return d.cols, nil
 }
 
