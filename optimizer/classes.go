@@ -102,7 +102,7 @@ func (p *Problem) buildClasses() {
 }
 
 // fewServices is up to how many services each has rows of its own, which are exact; more are merged with their likes.
-const fewServices = 64
+const fewServices = 16
 
 // numberItems gives every variant of every class its item, and its use in one domain.
 func (p *Problem) numberItems() {

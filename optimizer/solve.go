@@ -49,7 +49,7 @@ func (o Options) settled() Options {
 		}
 	}
 	def(&o.Work.Rounds, 400)
-	def(&o.Work.Dives, 12)
+	def(&o.Work.Dives, 36)
 	def(&o.Workers, 2)
 	if o.Work.KnapsackNodes <= 0 {
 		o.Work.KnapsackNodes = 200_000
