@@ -181,9 +181,11 @@ type PriceReport struct {
 	New         int    `json:"new"`
 	Changed     int    `json:"changed"`
 	Unchanged   int    `json:"unchanged"`
-	Older       int    `json:"older"` // a newer price stood already
+	Older       int    `json:"older"` // a newer price stood already, or an equally new one of another source
 	Gone        int    `json:"gone"`
 	Quarantined int    `json:"quarantined"`
+	Stale       int    `json:"stale"`           // too old to plan with; kept for reading
+	Alarm       string `json:"alarm,omitempty"` // why the list was not taken as the whole of its source
 }
 
 // Lease is a lease as users see it.

@@ -72,6 +72,7 @@ type App struct {
 	lockDir    string        // where servers of this host see each other
 	asked      chan struct{} // holds a value while a plan is made that somebody waits for
 	ready      atomic.Bool
+	imports    atomic.Uint64 // price lists that users brought
 
 	background sync.WaitGroup
 	stopWork   context.CancelFunc

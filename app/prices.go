@@ -91,6 +91,7 @@ func (p pricesPart) Import(ctx context.Context, actor string, f server.PriceFile
 	report, err := p.save(ctx, source, f.AsOf, rows)
 	if err == nil {
 		p.log.Info("prices imported", slog.String("source", source), slog.String("actor", actor), slog.Int("offers", report.Seen), slog.Int("quarantined", report.Quarantined))
+		p.imports.Add(1)
 		p.sweeps.kick("plan")
 	}
 	return report, err
@@ -102,6 +103,7 @@ func (a *App) save(ctx context.Context, source string, at time.Time, rows []pric
 	r, err := a.db.SavePrices(ctx, source, at, sifted.Offers, sifted.Quarantined, true)
 	return api.PriceReport{
 		Source: source, Seen: r.Seen, New: r.New, Changed: r.Changed, Unchanged: r.Unchanged, Older: r.Older, Gone: r.Gone, Quarantined: r.Quarantined,
+		Stale: len(sifted.Offers) - len(a.usable(sifted.Offers)), Alarm: r.Alarm,
 	}, err
 }
 

@@ -43,6 +43,7 @@ func (a *App) plan(ctx context.Context) error {
 		return err
 	}
 	key, waits := snapshotKey(snap)
+	key += a.imports.Load() // prices that a user brought are a reason to look again
 	if key == a.last.key && (!waits || a.now().Sub(a.last.at) < resolveEvery) {
 		return nil
 	}

@@ -21,7 +21,8 @@ const vanishShare = 0.30
 // SavePrices takes a batch of one source, whole or not at all. at is when it was
 // collected, and stands for the times that an offer does not tell.
 //
-//   - A sighting that is older than the one stored for the offer changes nothing.
+//   - A sighting that is older than the one stored for the offer changes nothing, and
+//     neither does one of the same moment by another source: who said it first stays.
 //   - An equal price moves only the time of the sighting, and whatever else is new
 //     of the offer; no point is added.
 //   - Another price is a new point. It begins when the source says, but after the point
@@ -182,6 +183,11 @@ func (b *priceBatch) judge(ctx context.Context, t *tx) error {
 		if _, err := t.Exec(ctx, sql); err != nil {
 			return err
 		}
+	}
+	if _, err := t.Exec(ctx, `update judged j set verdict = 'older' from price_now n join offers o on o.offer_key = n.offer_key
+			where n.offer_key = j.offer_key and j.verdict in ('unchanged', 'changed') and n.observed_at = j.observed_at and n.source <> $1 and o.gone_at is null`,
+		b.source); err != nil {
+		return err
 	}
 	rows, err := t.Query(ctx, "select verdict, count(*) from judged group by verdict")
 	if err != nil {

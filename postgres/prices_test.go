@@ -76,6 +76,40 @@ func TestPricesChangeOnly(t *testing.T) {
 
 // A price that a feed dates back lies after the point before it; one dated ahead
 // begins when it was seen.
+// Who said a price first keeps it against an equally new sighting of another
+// source, unless the offer has gone meanwhile.
+func TestEquallyNewPricesOfAnotherSource(t *testing.T) {
+	db, _ := fresh(t)
+	o := offer(purser.OnDemand)
+	save := func(source string, price purser.USDPerHour, full bool, offers ...purser.Offer) PriceReport {
+		t.Helper()
+		for i := range offers {
+			offers[i] = seen(offers[i], price, start)
+		}
+		return must(db.SavePrices(t.Context(), source, start, offers, nil, full))(t)
+	}
+	is := func(source string, price purser.USDPerHour) {
+		t.Helper()
+		got := must(db.Offers(t.Context(), OfferFilter{}))(t)
+		if len(got) != 1 || got[0].Source != source || got[0].UnitPrice != price {
+			t.Errorf("%+v, want %s of %s", got, price, source)
+		}
+	}
+	save("first", 5e9, true, o)
+	for _, price := range []purser.USDPerHour{5e9, 7e9} {
+		if got := save("second", price, true, o); got.Older != 1 || got.Changed+got.Unchanged != 0 {
+			t.Errorf("%s: %+v", price, got)
+		}
+		is("first", 5e9)
+	}
+	if got := save("first", 6e9, true, o); got.Changed != 1 {
+		t.Errorf("the source's own word: %+v", got)
+	}
+	must(db.Pool().Exec(t.Context(), "update offers set gone_at = now()"))(t)
+	save("second", 7e9, true, o)
+	is("second", 7e9)
+}
+
 func TestPricesBegin(t *testing.T) {
 	db, _ := fresh(t)
 	o := offer(purser.Spot)

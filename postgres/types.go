@@ -13,7 +13,7 @@ type PriceReport struct {
 	New         int // offers that were not known
 	Changed     int // offers whose price changed
 	Unchanged   int // offers that cost what they did; only the time of the sighting moved
-	Older       int // offers that a later sighting is known of; left as they are
+	Older       int // offers that a later sighting, or an equal one of another source, is known of; left as they are
 	Quarantined int // prices that are not believed
 	Gone        int // offers of the source that the full batch no longer has
 	Alarm       string

@@ -50,10 +50,31 @@ func newPricesImport() *cobra.Command {
 			for _, r := range reports {
 				rows = append(rows, []string{r.Source, strconv.Itoa(r.Seen), strconv.Itoa(r.New), strconv.Itoa(r.Changed), strconv.Itoa(r.Unchanged), strconv.Itoa(r.Older), strconv.Itoa(r.Quarantined)})
 			}
-			return grid(w, []string{"SOURCE", "OFFERS", "NEW", "CHANGED", "UNCHANGED", "OLDER", "QUARANTINED"}, rows, 1, 2, 3, 4, 5, 6)
+			if err := grid(w, []string{"SOURCE", "OFFERS", "NEW", "CHANGED", "UNCHANGED", "OLDER", "QUARANTINED"}, rows, 1, 2, 3, 4, 5, 6); err != nil {
+				return err
+			}
+			return printImportNotes(w, reports)
 		})
 	}
 	return c
+}
+
+// printImportNotes says what a user might not expect of an import.
+func printImportNotes(w io.Writer, reports []api.PriceReport) error {
+	stale := 0
+	for _, r := range reports {
+		stale += r.Stale
+		if r.Alarm != "" {
+			if _, err := fmt.Fprintf(w, "%s: %s\n", r.Source, r.Alarm); err != nil {
+				return err
+			}
+		}
+	}
+	if stale == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%d of these prices are too old for the server to plan with (spot lives a day, the rest 30 days); purser plan --prices takes them.\n", stale)
+	return err
 }
 
 func readAsOf(s string) (time.Time, error) {

@@ -762,6 +762,7 @@ export interface components {
             points: components["schemas"]["PurserPricePoint"][] | null;
         };
         PriceReport: {
+            alarm?: string;
             /** Format: int64 */
             changed: number;
             /** Format: int64 */
@@ -775,6 +776,8 @@ export interface components {
             /** Format: int64 */
             seen: number;
             source: string;
+            /** Format: int64 */
+            stale: number;
             /** Format: int64 */
             unchanged: number;
         };
