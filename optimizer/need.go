@@ -2,7 +2,9 @@ package optimizer
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 
 	"purser"
 )
@@ -127,22 +129,56 @@ func (p *Problem) measure(g *rawGroup, c *class) bool {
 	return true
 }
 
-// capNeed lowers a need that the largest number of replicas cannot meet to what it can.
+// capNeed lowers a need that the largest number of replicas cannot meet, given those that stay where they are, to what it can.
 func (p *Problem) capNeed(g *rawGroup, c *class, fastest float64, domains int) {
 	if c.need.max == 0 {
 		return
 	}
-	most := float64(c.need.max) * fastest
+	have, rate := int64(0), 0.0
+	for _, r := range c.standing {
+		have, rate = have+r.n, rate+r.rate*float64(r.n)
+	}
+	more := max(0, c.need.max-have)
+	most := rate + float64(more)*fastest
 	keep := c.need.keep
 	if c.need.level >= 0 {
-		keep = math.Min(keep, float64(c.need.max-(c.need.max+int64(domains)-1)/int64(domains))*fastest)
+		keep = math.Min(keep, c.survivable(more, fastest, domains))
 	}
 	short := max(ceilDiv(c.need.rate-most, fastest), ceilDiv(c.need.keep-keep, fastest))
 	if short <= 0 {
 		return
 	}
 	c.need.rate, c.need.keep = math.Min(c.need.rate, most), keep
-	p.hopeless = append(p.hopeless, hopeless{g, int(short), fmt.Sprintf("its demand needs more than its %d replicas at most", c.need.max)})
+	sentence := fmt.Sprintf("its demand needs more than its %d replicas at most", c.need.max)
+	if len(c.standing) > 0 {
+		sentence += ", where they run now"
+	}
+	p.hopeless = append(p.hopeless, hopeless{g, int(short), sentence})
+}
+
+// survivable is the largest rate that can be left after the loss of any one of so many domains, with so many replicas of a rate beside
+// those that stay: each goes to where the least is.
+func (c *class) survivable(more int64, rate float64, domains int) float64 {
+	in := map[int32]float64{}
+	total := float64(more) * rate
+	for _, r := range c.standing {
+		in[r.domain] += r.rate * float64(r.n)
+		total += r.rate * float64(r.n)
+	}
+	loads := slices.Sorted(maps.Values(in))
+	for len(loads) < domains {
+		loads = append([]float64{0}, loads...)
+	}
+	for range more {
+		least := 0
+		for i := range loads {
+			if loads[i] < loads[least] {
+				least = i
+			}
+		}
+		loads[least] += rate
+	}
+	return total - slices.Max(loads)
 }
 
 // standingOf reads the replicas of a service that stay. One of a variant that the group does not know any more serves nobody.

@@ -312,7 +312,8 @@ func (p *Problem) cheapestMass(c int) mass {
 	return out
 }
 
-// domainsNeeded is into how many domains the least number of replicas has to be spread.
+// domainsNeeded is into how many domains the least number of replicas has to be spread. More replicas can do with fewer, see
+// fewestDomains.
 func (c *class) domainsNeeded() int64 {
 	if c.spare == 0 {
 		return 1
