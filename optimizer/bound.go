@@ -61,6 +61,13 @@ func (r *relaxed) bound(d *duals, results []priced, worth []int64) (int64, bool)
 		part := new(big.Int).Mul(big.NewInt(price), big.NewInt(p.quotas[q].limit))
 		total.Sub(total, part.Div(part.Add(part, big.NewInt(999)), big.NewInt(1000)))
 	}
+	for i, price := range d.tallies {
+		if price > 0 {
+			addProduct(price, r.tallies[i].least)
+		} else {
+			addProduct(price, r.tallies[i].most)
+		}
+	}
 	r.addMissed(total, d, keep)
 	if !r.count {
 		add(p.constant())

@@ -123,6 +123,7 @@ func (p *Problem) numberItems() {
 				vt.most = max(vt.most, int64(math.Ceil(cl.need.rate/vt.rate-rateSlack)))
 			}
 			vt.most = max(1, vt.most) * cl.units()
+			p.lateSpan = max(p.lateSpan, vt.span)
 			p.items = append(p.items, item{class: c, variant: v, size: vt.size, span: vt.span})
 		}
 	}

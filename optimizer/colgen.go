@@ -12,12 +12,19 @@ const hostRounds = 30
 // heuristicNodes bounds a knapsack that has to find good patterns, not to prove them.
 const heuristicNodes = 2000
 
+// Once the value has fallen by less than slowFall of itself for slowRounds rounds, more knapsack nodes do more than more rounds.
+const (
+	slowFall   = 1e-6
+	slowRounds = 3
+)
+
 // generation is what column generation is asked for.
 type generation struct {
 	rounds  int
 	workers int
 	nodes   []int64 // node limits of the knapsacks, used in turn once nothing is found with the one before
 	target  float64 // stop when the bound is within this share of the program's value
+	ceiling int64   // stop when the bound has reached this; 0: never
 	onRound func(round int)
 }
 
@@ -27,6 +34,7 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 	level, last := 0, g.rounds
 	// As long as the value falls fast, where the solution lies means little.
 	patient, before := true, math.Inf(1)
+	slow := 0
 	for round := 0; round < last; round++ {
 		if err := r.settle(ctx, patient); err != nil {
 			return err
@@ -46,6 +54,9 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 				r.best, r.proof = b, true
 			}
 		}
+		if g.ceiling > 0 && r.proof && r.best >= g.ceiling {
+			return nil
+		}
 		value := r.last.Objective*r.unit + float64(r.offset())
 		if g.onRound != nil {
 			g.onRound(round)
@@ -64,10 +75,14 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 		}
 		wait := patient
 		patient = value < before-0.02*math.Abs(before)
+		if slow++; value < before-slowFall*math.Abs(before) {
+			slow = 0
+		}
 		before = value
-		if added+configs > 0 || wait {
+		if added+configs > 0 && (slow < slowRounds || level == len(g.nodes)-1) || wait {
 			continue
 		}
+		slow = 0
 		if level++; level < len(g.nodes) {
 			continue
 		}

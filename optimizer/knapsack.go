@@ -17,11 +17,13 @@ type knapsack struct {
 	items []sackItem
 	pools []int64 // copies left of what several items share
 
+	uneven bool // the rent may fall where the longest member is longer
+
 	relax  []relaxation
-	first  int   // item that the relaxations begin with
-	nodes  int64 // left
-	best   int64 // profit to beat
-	open   int64 // the largest bound of what was not searched
+	uppers []spanUpper // by run time, see solve
+	nodes  int64       // left
+	best   int64       // profit to beat
+	open   int64       // the largest bound of what was not searched
 	chosen []sackCount
 	found  []sackPattern
 }
@@ -52,14 +54,15 @@ type sackPattern struct {
 // patternsKept is how many of the best patterns a search returns.
 const patternsKept = 3
 
-// solve searches within a number of nodes for patterns with a profit above floor. upper is proven: no pattern earns more.
+// solve searches within a number of nodes for patterns with a profit above floor. upper is proven: no pattern earns more; uppers has it by
+// the run time of the longest member.
 func (k *knapsack) solve(floor, nodes int64) (found []sackPattern, upper int64) {
-	k.best, k.open, k.nodes, k.found = floor, floor, nodes, k.found[:0]
+	k.best, k.nodes, k.found, k.uppers = floor, nodes, k.found[:0], k.uppers[:0]
 	k.prepare()
 	if len(k.items) == 0 {
 		return nil, floor
 	}
-	k.relax, k.first = k.relaxations(), 0
+	k.relax = k.relaxations()
 	order := make([]int, len(k.items))
 	uppers := make([]int64, len(k.items))
 	for i := range k.items {
@@ -73,34 +76,75 @@ func (k *knapsack) solve(floor, nodes int64) (found []sackPattern, upper int64) 
 		}
 		k.guided(i)
 	}
-	whole := k.relax
-	for _, i := range order {
-		if uppers[i] <= k.best {
-			break
+	for lo := 0; lo < len(k.items); {
+		u := spanUpper{span: k.items[lo].span, rent: k.items[lo].rent, lo: lo}
+		for ; lo < len(k.items) && k.items[lo].span == u.span; lo++ {
+			u.upper = max(u.upper, uppers[lo])
 		}
-		// What is scarce among the items that are not longer can be another dimension than among all.
-		k.relaxFrom(i)
-		if k.bound(i, k.room)-k.items[i].rent > k.best {
-			k.from(i)
-		}
+		k.uppers = append(k.uppers, u)
 	}
-	k.relax, k.first = whole, 0
+	slices.SortStableFunc(k.uppers, func(a, b spanUpper) int { return cmp.Compare(b.upper, a.upper) })
+	for i := range k.uppers {
+		u := &k.uppers[i]
+		if u.upper > k.best {
+			u.upper = min(u.upper, k.within(u.lo))
+		}
+		upper = max(upper, u.upper)
+	}
 	slices.SortStableFunc(k.found, func(a, b sackPattern) int { return cmp.Compare(b.profit, a.profit) })
-	return k.found, max(k.best, k.open)
+	return k.found, max(k.best, upper)
 }
 
-// relaxFrom makes bounds for the items of item i's run time and shorter ones.
-func (k *knapsack) relaxFrom(i int) {
-	for i > 0 && k.items[i-1].span == k.items[i].span {
-		i--
+// spanUpper says that no pattern whose longest member has the span earns more than upper.
+type spanUpper struct {
+	span, rent int64
+	upper      int64
+	lo         int // the first item of the span
+}
+
+// within searches the patterns whose longest member has the span of item lo, and gives what none of them exceeds.
+func (k *knapsack) within(lo int) int64 {
+	all, relax := k.items, k.relax
+	k.items = slices.Clone(all[lo:])
+	k.open = k.best
+	// What is scarce among the items that are not longer can be another dimension than among all.
+	k.relax = k.relaxations()
+	for range reductions {
+		if !k.reduce(all[lo].rent) {
+			break
+		}
+		k.relax = k.relaxations()
 	}
-	if i == k.first {
-		return
+	for i := 0; i < len(k.items) && k.items[i].span == all[lo].span; i++ {
+		if k.bound(i, k.room)-k.items[i].rent <= k.best {
+			break
+		}
+		k.from(i)
 	}
-	all := k.items
-	k.items = all[i:]
-	k.relax, k.first = k.relaxations(), i
-	k.items = all
+	k.items, k.relax = all, relax
+	return max(k.best, k.open)
+}
+
+// reductions is how often copies are cut down and bounds made anew before a search.
+const reductions = 4
+
+// reduce cuts the copies of each item down to what a pattern that beats the best can hold, and drops items of which none can. It says
+// whether that changed anything.
+func (k *knapsack) reduce(rent int64) bool {
+	changed := false
+	kept := make([]sackItem, 0, len(k.items))
+	for _, it := range k.items {
+		n := it.most
+		for n > 0 && n*it.value+k.bound(0, k.room.plus(it.size, -n))-rent <= k.best {
+			n--
+		}
+		changed = changed || n < it.most
+		if it.most = n; n > 0 {
+			kept = append(kept, it)
+		}
+	}
+	k.items = kept
+	return changed
 }
 
 // prepare drops what cannot help, and sorts: longest first, then by value for its share of the machine.
@@ -108,7 +152,7 @@ func (k *knapsack) prepare() {
 	kept := k.items[:0]
 	for _, it := range k.items {
 		it.most = it.size.copies(k.room, min(it.most, k.pools[it.pool]))
-		if it.value > 0 && it.most > 0 {
+		if (it.value > 0 || k.uneven) && it.most > 0 {
 			kept = append(kept, it)
 		}
 	}
@@ -116,7 +160,9 @@ func (k *knapsack) prepare() {
 	slices.SortStableFunc(k.items, func(a, b sackItem) int {
 		return cmp.Or(cmp.Compare(b.span, a.span), cmp.Compare(k.density(&b), k.density(&a)), cmp.Compare(a.item, b.item))
 	})
-	k.dropDominated()
+	if !k.uneven {
+		k.dropDominated()
+	}
 }
 
 // density is the value for each millionth of the machine's scarcest dimension.
@@ -154,9 +200,9 @@ func (k *knapsack) dropDominated() {
 
 // bound is the most that items from i on can be worth in the room.
 func (k *knapsack) bound(i int, room amounts) int64 {
-	best := k.relax[0].bound(i-k.first, room)
+	best := k.relax[0].bound(i, room)
 	for r := 1; r < len(k.relax); r++ {
-		best = min(best, k.relax[r].bound(i-k.first, room))
+		best = min(best, k.relax[r].bound(i, room))
 	}
 	return best
 }

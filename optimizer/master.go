@@ -34,6 +34,7 @@ type master struct {
 	height  int     // rows of the solver
 	limitAt map[int32]int32
 	siteAt  map[int32]int32 // rows that count the machines of a site
+	tallies []tally         // counted machines that are needed for long
 	quotaAt []int32         // -1: no site in use is under the quota
 
 	stale map[int32]bool // columns whose coefficients have changed
@@ -206,6 +207,11 @@ func (ms *master) append(batch *highs.Columns, c *column) {
 	if at, ok := ms.siteAt[c.site]; ok {
 		rows, values = append(rows, at), append(values, 1)
 	}
+	for i := range ms.tallies {
+		if w := ms.tallies[i].of(c, ms.p); w > 0 {
+			rows, values = append(rows, ms.tallies[i].row), append(values, float64(w))
+		}
+	}
 	for _, u := range ms.p.sites[c.site].quotas {
 		rows, values = append(rows, ms.quotaAt[u.quota]), append(values, float64(u.weight)/1000)
 	}
@@ -273,6 +279,17 @@ func (ms *master) duals() *duals {
 	for q, at := range ms.quotaAt {
 		if at >= 0 {
 			d.quotas[q] = nano(at, -1)
+		}
+	}
+	if len(ms.tallies) > 0 {
+		d.tallies, d.late = make([]int64, len(ms.tallies)), map[int32]int64{}
+		for i, t := range ms.tallies {
+			if d.tallies[i] = nano(t.row, 1); t.most < noMost {
+				d.tallies[i] -= nano(t.row, -1)
+			}
+			for s, w := range t.weights {
+				d.late[s] += w * d.tallies[i]
+			}
 		}
 	}
 	return d

@@ -59,7 +59,9 @@ func (r *relaxed) addFirstConfigs() error {
 		if err != nil {
 			return err
 		}
-		if r.lenient() {
+		if !r.lenient() {
+			r.dears = append(r.dears, at)
+		} else {
 			s.configs = append(s.configs, configColumn{parts: config{{s.fastest, -1, cl.least}}, at: at})
 		}
 	}

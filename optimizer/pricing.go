@@ -13,6 +13,11 @@ type duals struct {
 	limits map[int32]int64 // by site: per machine
 	quotas []int64         // per unit (1000 thousandths)
 	levels []int64         // of what may be missed, per replica
+
+	// tallies are the prices of what a tree counts: above 0 where there must be more, below 0 where there may be no more. late is what
+	// that makes of a machine of a site that is needed for lateSpan or longer.
+	tallies []int64
+	late    map[int32]int64
 }
 
 // rents prices machines: what a site's machine costs for a span, with the prices of its limit and quotas on top.
@@ -39,12 +44,20 @@ func mulDiv1000(a, b int64) int64 {
 	return a * b / 1000
 }
 
+// at is the rent of a site's machine for a span.
 func (r *rents) at(s int32, span int64) int64 {
-	rent := r.fixed(s)
-	if r.priced {
-		rent += r.p.sites[s].cost(span)
+	rent := r.fixed(s) + r.cost(s, span)
+	if len(r.d.late) > 0 && span >= r.p.lateSpan {
+		rent -= r.d.late[s]
 	}
 	return rent
+}
+
+func (r *rents) cost(s int32, span int64) int64 {
+	if !r.priced {
+		return 0
+	}
+	return r.p.sites[s].cost(span)
 }
 
 // frontier keeps the sites that are cheapest for some span.
@@ -52,7 +65,7 @@ func (r *rents) frontier(sites []int32) []rentLine {
 	lines := make([]rentLine, 0, len(sites))
 	for _, s := range sites {
 		st := &r.p.sites[s]
-		l := rentLine{site: s, fixed: r.fixed(s)}
+		l := rentLine{site: s, fixed: r.fixed(s), late: r.d.late[s]}
 		if r.priced {
 			l.slope, l.start, l.paid = int64(st.offer.UnitPrice), st.start, st.paidSpan
 		}
@@ -64,7 +77,7 @@ func (r *rents) frontier(sites []int32) []rentLine {
 	kept := lines[:0]
 	for _, l := range lines {
 		if !slices.ContainsFunc(kept, func(k rentLine) bool {
-			return k.slope <= l.slope && k.fixed <= l.fixed && k.start <= l.start && k.paid >= l.paid
+			return k.slope <= l.slope && k.fixed <= l.fixed && k.start <= l.start && k.paid >= l.paid && k.late >= l.late
 		}) {
 			kept = append(kept, l)
 		}
@@ -74,19 +87,15 @@ func (r *rents) frontier(sites []int32) []rentLine {
 
 // rentLine is a site's rent as it grows with the span.
 type rentLine struct {
-	site                      int32
-	slope, fixed, start, paid int64
+	site                            int32
+	slope, fixed, start, paid, late int64
 }
 
 // cheapest is the site with the least rent for a span, and that rent.
 func (r *rents) cheapest(lines []rentLine, span int64) (int32, int64) {
 	best, site := int64(math.MaxInt64), int32(-1)
 	for _, l := range lines {
-		rent := l.fixed
-		if r.priced {
-			rent += r.p.sites[l.site].cost(span)
-		}
-		if rent < best {
+		if rent := r.at(l.site, span); rent < best {
 			best, site = rent, l.site
 		}
 	}
@@ -180,6 +189,7 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
 	}
 	g := &p.groups[b.groups[0]]
 	k.room, k.items, k.pools = g.room, k.items[:0], k.pools[:0]
+	k.uneven = slices.ContainsFunc(b.lines, func(l rentLine) bool { return l.late > 0 })
 	rentOf := map[int64]int64{}
 	pools := map[int32]int32{}
 	for _, e := range g.entries {
@@ -188,7 +198,8 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
 			value -= e.extra
 		}
 		host := o.m.hostWorth(e.item, o.rents.d.rows)
-		if value+host <= 0 {
+		keeps := k.uneven && p.items[e.item].span >= p.lateSpan // a machine may be worth more with it, even if it is worth nothing itself
+		if value+host <= 0 && !keeps {
 			continue
 		}
 		most := o.most(e.item, b.domains)
@@ -222,7 +233,7 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
 			k.items = append(k.items, first)
 			item.most--
 		}
-		if value > 0 && item.most > 0 {
+		if (value > 0 || keeps) && item.most > 0 {
 			k.items = append(k.items, item)
 		}
 	}
@@ -239,16 +250,14 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
 	return out
 }
 
-// ratio is the least rent/(rent + profit) over the longest members, where no profit is above upper nor above the member's own bound.
+// ratio is the least rent/(rent + profit) over the longest members.
 func (k *knapsack) ratio(upper int64) float64 {
 	worst := 1.0
-	for i := range k.items {
-		profit := min(upper, k.bound(i, k.room)-k.items[i].rent)
-		if profit <= 0 {
-			continue
+	for _, u := range k.uppers {
+		if u.upper > 0 {
+			rent := float64(max(u.rent, 0))
+			worst = min(worst, rent/(rent+float64(u.upper)))
 		}
-		rent := float64(max(k.items[i].rent, 0))
-		worst = min(worst, rent/(rent+float64(profit)))
 	}
 	return worst
 }

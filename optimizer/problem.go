@@ -21,6 +21,7 @@ type Problem struct {
 	sites    []site
 	classes  []class
 	items    []item
+	lateSpan int64 // the longest span of any item, ns
 	groups   []group
 	groupOf  []int32   // by site; -1: no group uses it
 	groupsOf [][]int32 // by item

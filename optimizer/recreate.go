@@ -24,7 +24,13 @@ func (s *search) recreate(ctx context.Context) error {
 			rounds[i].recommits = committed && n%3 != 2
 			rounds[i].sites = n%3 == 1
 		}
-		inParallel(len(rounds), s.o.Workers, func(i int) { rounds[i].run(ctx, s.base.clone()) })
+		err := s.beside(ctx, treeSteps/2, func() error {
+			inParallel(len(rounds), s.o.Workers, func(i int) { rounds[i].run(ctx, s.base.clone()) })
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 		for i, r := range rounds {
 			s.learn(r.learned)
 			if r.err != nil && !errors.Is(r.err, errUnsolved) {

@@ -56,6 +56,11 @@ func (k *knapsack) relaxations() []relaxation {
 		}
 	}
 	out := []relaxation{k.relaxation(kept, prices), k.priced(prices)}
+	for d := range prices {
+		if d != kept && prices[d] > 0 {
+			out = append(out, k.relaxation(d, prices))
+		}
+	}
 	if slices.ContainsFunc([]int{0, 1, 2}, func(d int) bool { return d != kept && prices[d] > 0 }) {
 		out = append(out, k.relaxation(kept, amounts{}))
 	}

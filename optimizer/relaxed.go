@@ -15,6 +15,7 @@ type relaxed struct {
 	rowOf    []int32 // by class: the matrix row of its replicas; -1: it has configurations
 	services []serviceRows
 	missOf   []int32 // by class: the solver's column of what is missed
+	dears    []int32 // the solver's columns that stand in for what has no place, where nothing may be missed
 	levelAt  []int32 // by level: the solver's row of what may be missed
 	relaxedSpec
 	committed []mass  // by class, see settleNeeds
@@ -290,7 +291,8 @@ func (r *relaxed) addNudge(class int, k massKey, row int32) error {
 		return err
 	}
 	// What is committed for good has no other column that makes sure of a solution.
-	_, err := r.addOther(r.dear(class), 0, math.Inf(1), []int32{row}, []float64{1})
+	at, err := r.addOther(r.dear(class), 0, math.Inf(1), []int32{row}, []float64{1})
+	r.dears = append(r.dears, at)
 	return err
 }
 
@@ -320,6 +322,9 @@ func (r *relaxed) addMisses() error {
 			return err
 		}
 		r.missOf[c] = at
+		if !r.lenient() {
+			r.dears = append(r.dears, at)
+		}
 	}
 	if r.count || r.missMax == nil {
 		return nil
@@ -337,6 +342,13 @@ func (r *relaxed) addMisses() error {
 	}
 	r.height += levels.Len()
 	return r.solver.AddRows(levels)
+}
+
+// leavesOver says whether the last solution serves something by the columns that are there only to make sure of a solution.
+func (r *relaxed) leavesOver() bool {
+	return slices.ContainsFunc(r.dears, func(at int32) bool {
+		return int(at) < len(r.last.ColValue) && r.last.ColValue[at] > 1e-6
+	})
 }
 
 // missCap is the most replicas that a class can miss.

@@ -52,7 +52,7 @@ func (o Options) settled() Options {
 	def(&o.Work.Dives, 36)
 	def(&o.Workers, 2)
 	if o.Work.KnapsackNodes <= 0 {
-		o.Work.KnapsackNodes = 200_000
+		o.Work.KnapsackNodes = 2_000_000
 	}
 	if o.Work.MIPWork <= 0 {
 		o.Work.MIPWork = 20_000
@@ -76,10 +76,12 @@ type search struct {
 	base      *packing // what further rounds begin with
 	baseScore float64
 	bound     int64 // nano-USD; 0 until something is proven: nothing costs less than nothing
+	served    int64 // the bound of the plans that leave nothing over
 	lacks     bool  // it is proven that not everything can be placed
 	cut       bool  // the context ended the search
 
 	proof *proof   // of the relaxed program
+	tree  *tree    // grown from it, nil where an exact program does its work
 	pool  []column // columns of all programs
 	known map[string]bool
 }
@@ -87,6 +89,11 @@ type search struct {
 // solveOne runs the methods in turn, each for what the ones before leave open. hint is a plan to begin with, or nil.
 func solveOne(ctx context.Context, rt *highs.Runtime, p *Problem, o Options, hint *purser.Plan) (purser.Plan, error) {
 	s := &search{p: p, rt: rt, o: o, known: map[string]bool{}}
+	defer func() {
+		if s.tree != nil {
+			_ = s.tree.r.close()
+		}
+	}()
 	s.start()
 	if hint != nil {
 		s.learn(p.columnsOfPlan(*hint))
@@ -107,20 +114,22 @@ func (s *search) improve(ctx context.Context) error {
 		s.bound = s.p.constant()
 		return nil
 	}
-	spec := relaxedSpec{}
-	if s.missed > 0 {
+	packings, short, err := s.relax(ctx, relaxedSpec{})
+	if err != nil {
+		return err
+	}
+	if short {
+		// Limits and quotas leave no machine for some of it: aim for what they leave room for.
 		units, err := s.shortage(ctx)
 		if err != nil {
 			return err
 		}
-		spec.units = units
-	}
-	packings, err := s.relax(ctx, spec)
-	if err != nil {
-		return err
+		if packings, _, err = s.relax(ctx, relaxedSpec{units: units}); err != nil {
+			return err
+		}
 	}
 	for _, k := range packings {
-		if err := s.dive(ctx, k, wholeDive, "dive", 0); err != nil {
+		if err := s.beside(ctx, treeSteps, func() error { return s.dive(ctx, k, wholeDive, "dive", 0) }); err != nil {
 			return err
 		}
 	}
@@ -129,11 +138,8 @@ func (s *search) improve(ctx context.Context) error {
 			return err
 		}
 	}
-	if s.missed == 0 && spec.units != nil {
-		// Everything has a place after all: what was aimed for was too little, and so was the proof.
-		if _, err := s.relax(ctx, relaxedSpec{}); err != nil {
-			return err
-		}
+	if s.missed == 0 {
+		s.raise(s.served, "bound", 0)
 	}
 	if s.missed > 0 {
 		if err := s.boundMissed(ctx); err != nil {
@@ -151,6 +157,9 @@ func (s *search) improve(ctx context.Context) error {
 	}
 	return s.boundMissed(ctx)
 }
+
+// treeSteps is how often the tree branches beside one dive, and beside one pair of repairs.
+const treeSteps = 4
 
 // start makes the first plans without the solver.
 func (s *search) start() {

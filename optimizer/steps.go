@@ -3,33 +3,48 @@ package optimizer
 import (
 	"context"
 	"errors"
+	"math"
 )
 
-// relax solves the relaxed program, takes its bound, and commits gangs and services as its solution has them.
-func (s *search) relax(ctx context.Context, spec relaxedSpec) ([]*packing, error) {
+// relax solves the relaxed program, takes its bound, and commits gangs and services as its solution has them. short says that the program
+// leaves something over although the spec asks for everything; nothing is committed then.
+func (s *search) relax(ctx context.Context, spec relaxedSpec) (packings []*packing, short bool, err error) {
 	r, err := newRelaxed(ctx, s.rt, s.p, spec)
 	if err != nil {
-		return nil, s.stopped(ctx, err)
+		return nil, false, s.stopped(ctx, err)
 	}
 	defer r.close()
 	if err := r.seed(s.pool, s.best.columns()); err != nil {
-		return nil, s.stopped(ctx, err)
+		return nil, false, s.stopped(ctx, err)
 	}
 	whole := spec.units == nil && spec.on == nil
 	err = r.generate(ctx, generation{
 		rounds: s.o.Work.Rounds, workers: s.o.Workers, nodes: []int64{500, 20_000, s.o.Work.KnapsackNodes}, target: s.closeness(),
 		onRound: func(round int) {
-			if whole && r.proof {
+			if !whole || !r.proof {
+				return
+			}
+			s.served = max(s.served, r.best)
+			if s.missed == 0 {
 				s.raise(r.best, "bound", round)
 			}
 		},
 	})
 	s.learn(r.cols)
 	if err != nil && !(errors.Is(err, errUnsolved) && len(r.last.RowDual) > 0) {
-		return nil, s.stopped(ctx, err)
+		return nil, false, s.stopped(ctx, err)
+	}
+	if whole && s.missed > 0 && r.leavesOver() {
+		return nil, true, nil
+	}
+	if whole && !s.p.small() {
+		if s.tree, err = newTree(ctx, s.rt, r); err != nil {
+			return nil, false, s.stopped(ctx, err)
+		}
 	}
 	s.proof = &proof{m: r.m.clone(), d: r.prices(), bound: r.latest, whole: whole}
-	return s.commits(ctx, r, spec, []bool{false, true}, s.o.Workers)
+	packings, err = s.commits(ctx, r, spec, []bool{false, true}, s.o.Workers)
+	return packings, false, err
 }
 
 // commits rounds a relaxed program's solution, with and without numbers of machines being rounded first, to packings that are to be dived.
@@ -64,6 +79,29 @@ func (s *search) commits(ctx context.Context, r *relaxed, spec relaxedSpec, site
 		}
 	}
 	return out, nil
+}
+
+// beside does a step of the search while the tree grows, and takes over what the tree proves.
+func (s *search) beside(ctx context.Context, steps int, step func() error) error {
+	if s.tree == nil || s.tree.stuck {
+		return step()
+	}
+	ceiling := int64(math.MaxInt64)
+	if s.missed == 0 {
+		ceiling = s.best.cost + s.p.constant()
+	}
+	grown := make(chan error, 1)
+	go func() { grown <- s.tree.grow(ctx, steps, ceiling, s.o.Work.KnapsackNodes) }()
+	err := step()
+	treeErr := <-grown
+	s.served = max(s.served, s.tree.bound())
+	if s.missed == 0 {
+		s.raise(s.served, "bound", len(s.tree.leaves))
+	}
+	if err == nil && treeErr != nil {
+		err = s.stopped(ctx, treeErr)
+	}
+	return err
 }
 
 // packingOf commits hints, on top of the packing that the program went on from.

@@ -1,7 +1,7 @@
 package optimizer
 
 import (
-	"fmt"
+	"encoding/binary"
 	"math"
 )
 
@@ -85,7 +85,15 @@ func (k *packing) movable(c int, cfg config, from, to massKey) bool {
 }
 
 // key tells configurations apart.
-func (c config) key() string { return fmt.Sprint([]configPart(c)) }
+func (c config) key() string {
+	b := make([]byte, 0, 16*len(c))
+	for _, p := range c {
+		b = binary.LittleEndian.AppendUint32(b, uint32(p.variant))
+		b = binary.LittleEndian.AppendUint32(b, uint32(p.domain))
+		b = binary.LittleEndian.AppendUint64(b, uint64(p.n))
+	}
+	return string(b)
+}
 
 // move makes one transfer; false when no service can.
 func (k *packing) move(t *transfer) bool {
