@@ -2,16 +2,16 @@
 //
 // # The ladder
 //
-// A rung is a number of replicas in replicas/30 classes (10 at least, 1,000 at
-// most), made from real traces by a seed alone:
+// A rung is a number of jobs in jobs/30 classes (10 at least, 1,000 at most), made
+// from real traces by a seed alone:
 //
 //   - Needs (vCPU, memory, devices and shares of one) are those of the pods in
 //     Alibaba's 2023 GPU trace that ask for devices; shares are rounded up to 1/8,
 //     1/4, 1/2 or 1, and what three zones could not serve is halved until they can.
 //   - Run times and gang sizes are those of jobs in Microsoft's Philly trace, run
 //     times cut to [10 min, 24 h] and gangs to 16 replicas.
-//   - One class in five is of services of one to four replicas: a demand in requests
-//     per second that has to be served in full after the loss of any one zone.
+//   - One class in five is of services: a demand in requests per second, for one to
+//     four replicas, that has to be served in full after the loss of any one zone.
 //   - Offers are those with accelerators of six real price catalogues, thinned by a
 //     stable hash.
 //   - A third of the (provider, accelerator) families has a quota, and private

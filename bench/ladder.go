@@ -78,14 +78,14 @@ func (l *Ladder) thin(n int) []purser.Offer {
 }
 
 // Rung makes the problem of one rung. The same arguments give the same problem.
-func (l *Ladder) Rung(replicas, offers int, seed uint64) optimizer.Input {
-	rng := rand.New(rand.NewPCG(seed, uint64(replicas)))
+func (l *Ladder) Rung(jobs, offers int, seed uint64) optimizer.Input {
+	rng := rand.New(rand.NewPCG(seed, uint64(jobs)))
 	in := optimizer.Input{Now: catalogueDate, Horizon: 24 * time.Hour, Offers: l.thin(offers)}
 	limited := limitedFamilies(rng, in.Offers)
 	market := marketOf(in.Offers, limited)
-	classes := min(max(replicas/30, 10), 1000)
+	classes := min(max(jobs/30, 10), 1000)
 	asked := map[string]float64{} // devices by the first accelerator of the class
-	left := replicas
+	left := jobs
 	for c := range classes {
 		count := left / (classes - c)
 		if c < classes-1 { // uneven classes: between a third and five thirds of an even share
@@ -93,12 +93,13 @@ func (l *Ladder) Rung(replicas, offers int, seed uint64) optimizer.Input {
 		}
 		count = min(count, left-(classes-c-1))
 		left -= count
-		need := l.class(rng, market, c, count)
-		for _, n := range need {
-			v := n.Groups[0].Variants[0]
-			asked[v.Accelerator] += v.Devices.Devices() * float64(max(1, n.Groups[0].Replicas))
+		group, replicas := l.group(rng, market, c)
+		for i := range count {
+			id := fmt.Sprintf("c%04d-%05d", c, i)
+			in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(id), Project: "ladder", Name: id, Groups: []purser.TaskGroup{group}})
 		}
-		in.Jobs = append(in.Jobs, need...)
+		v := group.Variants[0]
+		asked[v.Accelerator] += v.Devices.Devices() * float64(replicas*count)
 	}
 	in.Quotas = quotas(limited, asked)
 	in.Offers = append(in.Offers, private(in.Offers, asked)...)
@@ -177,8 +178,9 @@ func (m market) pick(rng *rand.Rand) string {
 	return m.accelerators[len(m.accelerators)-1]
 }
 
-// class makes the jobs of one class: equal training jobs, or equal services.
-func (l *Ladder) class(rng *rand.Rand, m market, c, count int) []purser.Job {
+// group makes the task group that every job of one class has, training or a
+// service, and says how many replicas it needs, a service's reserve apart.
+func (l *Ladder) group(rng *rand.Rand, m market, c int) (purser.TaskGroup, int) {
 	p := l.pods[rng.IntN(len(l.pods))]
 	r := l.runs[rng.IntN(len(l.runs))]
 	g := purser.TaskGroup{Name: "main", Kind: purser.Training, Run: purser.Run{Command: "true"}}
@@ -187,37 +189,24 @@ func (l *Ladder) class(rng *rand.Rand, m market, c, count int) []purser.Job {
 			g.Variants = append(g.Variants, v)
 		}
 	}
-	name := fmt.Sprintf("c%04d", c)
 	if c%5 == 4 {
 		g.Kind, g.Survive = purser.Inference, purser.Survive{Level: purser.DomainZone, Share: 1}
 		for i := range g.Variants {
 			g.Variants[i].Throughput = math.Round(5 + 45*rng.Float64())
 		}
-		each := min(count, 1+rng.IntN(4)) // replicas that one service needs without its reserve
-		g.Demand = g.Variants[0].Throughput * (float64(each) - 0.2)
-		var jobs []purser.Job
-		for i := 0; i < count; i += each {
-			j := fmt.Sprintf("%s-%05d", name, i)
-			jobs = append(jobs, purser.Job{ID: purser.JobID(j), Project: "ladder", Name: j, Groups: []purser.TaskGroup{g}})
-		}
-		return jobs
+		n := 1 + rng.IntN(4)
+		g.Demand = g.Variants[0].Throughput * (float64(n) - 0.2)
+		return g, n
 	}
 	for i := range g.Variants {
 		g.Variants[i].Throughput = 0
 	}
 	g.RunTime, g.Replicas = r.duration.Round(time.Minute), 1
 	if p.devices >= purser.OneDevice {
-		g.Replicas = min(16, count, max(1, r.devices/int(max(1, g.Variants[0].Devices/purser.OneDevice))))
+		g.Replicas = min(16, max(1, r.devices/int(max(1, g.Variants[0].Devices/purser.OneDevice))))
 		g.Gang = g.Replicas > 1
 	}
-	var jobs []purser.Job
-	for i := 0; i < count; i += g.Replicas {
-		j := fmt.Sprintf("%s-%05d", name, i)
-		g.Replicas = min(g.Replicas, count-i)
-		g.Gang = g.Replicas > 1
-		jobs = append(jobs, purser.Job{ID: purser.JobID(j), Project: "ladder", Name: j, Groups: []purser.TaskGroup{g}})
-	}
-	return jobs
+	return g, g.Replicas
 }
 
 // variant fits a pod's need onto an accelerator: what no machine of it has is cut

@@ -67,18 +67,20 @@ func TestLadderIsMadeOfItsData(t *testing.T) {
 	if !reflect.DeepEqual(in, l.Rung(60, 24, 1)) || reflect.DeepEqual(in.Jobs, l.Rung(60, 24, 2).Jobs) {
 		t.Error("a rung is not a function of its seed")
 	}
-	replicas, services := 0, 0
+	services, gangs := 0, 0
 	for _, j := range in.Jobs {
 		if err := j.Check(); err != nil {
 			t.Errorf("%s: %v", j.Name, err)
 		}
-		replicas += j.Groups[0].Replicas
+		if j.Groups[0].Gang {
+			gangs++
+		}
 		if j.Groups[0].Kind == purser.Inference {
 			services++
 		}
 	}
-	if replicas < 40 || services == 0 {
-		t.Errorf("%d replicas and %d services", replicas, services)
+	if len(in.Jobs) != 60 || services == 0 || gangs == 0 {
+		t.Errorf("%d jobs, %d services and %d gangs", len(in.Jobs), services, gangs)
 	}
 }
 

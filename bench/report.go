@@ -25,18 +25,18 @@ type Figure struct {
 
 // Result is what one rung came to.
 type Result struct {
-	Replicas, Offers, Classes int
-	Bound, Ours, NoPacking    purser.Money
-	Gap                       float64
-	Seconds                   float64 // of building the problem, solving and checking, without compiling the solver
-	PeakMiB                   float64 // of the process, solver included; 0 where the system does not say
-	Status                    purser.PlanStatus
-	Unplaced                  int
-	Machines                  int
+	Jobs, Replicas, Offers, Classes int // replicas: the least that everything needs, reserves included
+	Bound, Ours, NoPacking          purser.Money
+	Gap                             float64
+	Seconds                         float64 // of building the problem, solving and checking, without compiling the solver
+	PeakMiB                         float64 // of the process, solver included; 0 where the system does not say
+	Status                          purser.PlanStatus
+	Unplaced                        int
+	Machines                        int
 }
 
 // Name is the rung's name in tables and JSON.
-func (r Result) Name() string { return fmt.Sprintf("ladder %d on %d", r.Replicas, r.Offers) }
+func (r Result) Name() string { return fmt.Sprintf("ladder %d on %d", r.Jobs, r.Offers) }
 
 // Figures gives the result as single figures.
 func (r Result) Figures() []Figure {
@@ -50,8 +50,8 @@ func (r Result) Figures() []Figure {
 }
 
 // RunRung solves one rung within a time and checks the plan.
-func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, replicas, offers int, seed uint64, limit time.Duration, now func() time.Time) (Result, error) {
-	in := l.Rung(replicas, offers, seed)
+func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, jobs, offers int, seed uint64, limit time.Duration, now func() time.Time) (Result, error) {
+	in := l.Rung(jobs, offers, seed)
 	began := now()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -67,7 +67,7 @@ func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, replicas, offers
 		return Result{}, err
 	}
 	r := Result{
-		Replicas: replicas, Offers: offers, Classes: p.Size().Classes, Bound: plan.Bound, Ours: plan.Objective, Gap: plan.Gap, Status: plan.Status,
+		Jobs: jobs, Replicas: p.Size().Replicas, Offers: offers, Classes: p.Size().Classes, Bound: plan.Bound, Ours: plan.Objective, Gap: plan.Gap, Status: plan.Status,
 		Seconds: now().Sub(began).Seconds(), PeakMiB: peakMiB(), Machines: len(plan.Leases), NoPacking: noPacking(in, plan),
 	}
 	for _, u := range plan.Unplaced {

@@ -21,13 +21,13 @@ func newBench() *cobra.Command {
 
 func newBenchLadder() *cobra.Command {
 	c := &cobra.Command{
-		Use: "ladder", Short: "Plan 100 to 10,000 replicas made from real traces: bound, baseline, plan, gap, time, memory", Args: cobra.NoArgs,
-		Long: "Plan rungs of replicas made from real traces. --data names a folder in the layout that\n" +
+		Use: "ladder", Short: "Plan 100 to 10,000 jobs made from real traces: bound, baseline, plan, gap, time, memory", Args: cobra.NoArgs,
+		Long: "Plan rungs of jobs made from real traces. --data names a folder in the layout that\n" +
 			"docs/benchmarks.md describes. With -o json it prints one line a figure: case, method, value, unit, seconds.",
 	}
 	output := outputFlag(c)
 	data := c.Flags().String("data", os.Getenv("PURSER_DATA"), "folder with the traces (default: $PURSER_DATA)")
-	rungs := c.Flags().IntSlice("replicas", []int{100, 1000, 10000}, "the rungs")
+	rungs := c.Flags().IntSlice("jobs", []int{100, 1000, 10000}, "the rungs")
 	offers := c.Flags().Int("offers", 300, "offers to choose from")
 	seed := c.Flags().Uint64("seed", 1, "of the generator")
 	limit := c.Flags().Duration("time", 10*time.Second, "how long each plan may take")
@@ -48,7 +48,7 @@ func newBenchLadder() *cobra.Command {
 		var rows [][]string
 		for _, n := range *rungs {
 			if n < 1 || n > 1_000_000 {
-				return purser.Errorf(purser.KindInvalid, "purser bench", "a rung has 1 to 1,000,000 replicas, not %d", n)
+				return purser.Errorf(purser.KindInvalid, "purser bench", "a rung has 1 to 1,000,000 jobs, not %d", n)
 			}
 			r, err := bench.RunRung(c.Context(), rt, l, n, *offers, *seed, *limit, time.Now)
 			if err != nil {
@@ -69,7 +69,7 @@ func newBenchLadder() *cobra.Command {
 			return nil
 		}
 		return show(c, *output, nil, func(w io.Writer) error {
-			return grid(w, []string{"REPLICAS", "OFFERS", "CLASSES", "BOUND", "OURS", "NO PACKING", "GAP", "MACHINES", "UNPLACED", "SECONDS", "PEAK"}, rows, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+			return grid(w, []string{"JOBS", "REPLICAS", "OFFERS", "CLASSES", "BOUND", "OURS", "NO PACKING", "GAP", "MACHINES", "UNPLACED", "SECONDS", "PEAK"}, rows, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 		})
 	}
 	return c
@@ -77,7 +77,7 @@ func newBenchLadder() *cobra.Command {
 
 func ladderRow(r bench.Result) []string {
 	return []string{
-		fmt.Sprint(r.Replicas), fmt.Sprint(r.Offers), fmt.Sprint(r.Classes), r.Bound.String(), r.Ours.String(), r.NoPacking.String(),
+		fmt.Sprint(r.Jobs), fmt.Sprint(r.Replicas), fmt.Sprint(r.Offers), fmt.Sprint(r.Classes), r.Bound.String(), r.Ours.String(), r.NoPacking.String(),
 		fmt.Sprintf("%.3f %%", 100*r.Gap), fmt.Sprint(r.Machines), fmt.Sprint(r.Unplaced), fmt.Sprintf("%.2f", r.Seconds), fmt.Sprintf("%.0f MiB", r.PeakMiB),
 	}
 }
