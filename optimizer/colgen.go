@@ -124,6 +124,7 @@ func (r *relaxed) order(d *duals, nodes int64, workers int) *order {
 		most:    func(it int32, _ [3]int32) int64 { return r.mostOf(it) },
 		nodes:   nodes,
 		workers: workers,
+		memo:    r.memo,
 	}
 }
 

@@ -3,6 +3,7 @@ package optimizer
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -84,7 +85,17 @@ func (r *relaxed) priceConfigs(d *duals, workers int) (added int, worth []int64,
 		slots, restSize := r.slots(s, d)
 		searches[i] = newConfigSearch(r.p.classes[s.class].need, r.p.classes[s.class].standing, slots, restSize)
 		now := d.rows[s.convex]
-		worth[i] = searches[i].solve(configNodes, now-(now>>23)-1)
+		ceiling := now - (now >> 23) - 1
+		asked := []int64{ceiling, int64(math.Float64bits(restSize))}
+		for _, sl := range slots {
+			asked = append(asked, int64(sl.variant), int64(sl.domain), sl.price)
+		}
+		if slices.Equal(asked, s.asked) {
+			worth[i], searches[i] = s.worth, nil // nothing that was not added then
+			return
+		}
+		worth[i] = searches[i].solve(configNodes, ceiling)
+		s.asked, s.worth = asked, worth[i]
 	})
 	for i, search := range searches {
 		if search == nil {

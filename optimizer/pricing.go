@@ -111,11 +111,7 @@ type bucket struct {
 
 // buckets puts groups together that have the same menu and the same prices on it.
 func (m *matrix) buckets(r *rents, use func(g int32) bool) []bucket {
-	type key struct {
-		menu    int32
-		domains [3]int32
-	}
-	index := map[key]int{}
+	index := map[bucketKey]int{}
 	var out []bucket
 	sites := [][]int32{}
 	for g := range m.p.groups {
@@ -123,7 +119,7 @@ func (m *matrix) buckets(r *rents, use func(g int32) bool) []bucket {
 			continue
 		}
 		gr := &m.p.groups[g]
-		k := key{gr.menu, m.activeDomains(gr, r.d.rows)}
+		k := bucketKey{gr.menu, m.activeDomains(gr, r.d.rows)}
 		at, ok := index[k]
 		if !ok {
 			at = len(out)
@@ -149,6 +145,20 @@ type order struct {
 	use     func(g int32) bool                              // groups to price; nil: all
 	nodes   int64                                           // of one knapsack
 	workers int
+	memo    map[bucketKey]*memo // of earlier rounds; nil: none is kept
+}
+
+// bucketKey names a bucket: the groups of one menu with prices of their own in these domains.
+type bucketKey struct {
+	menu    int32
+	domains [3]int32
+}
+
+// memo is a knapsack with what it came to. Prices change in few places from round to round, and a hard knapsack takes long to prove.
+type memo struct {
+	asked []int64 // what is worth what: the same again has the same answer
+	nodes int64
+	out   priced
 }
 
 // offerOf is a bucket's best patterns, and the proof of how good any can be.
@@ -170,10 +180,21 @@ func (o *order) price(ctx context.Context) ([]priced, error) {
 	for i := range sacks {
 		free <- &sacks[i]
 	}
+	memos := make([]*memo, len(buckets))
+	for i := range buckets {
+		if memos[i] = &(memo{}); o.memo == nil {
+			continue
+		}
+		key := bucketKey{o.m.p.groups[buckets[i].groups[0]].menu, buckets[i].domains}
+		if o.memo[key] == nil {
+			o.memo[key] = memos[i]
+		}
+		memos[i] = o.memo[key]
+	}
 	inParallel(len(buckets), len(sacks), func(i int) {
 		if ctx.Err() == nil {
 			k := <-free
-			out[i] = o.solve(k, &buckets[i], worths)
+			out[i] = o.solve(k, &buckets[i], worths, memos[i])
 			free <- k
 		}
 	})
@@ -181,7 +202,7 @@ func (o *order) price(ctx context.Context) ([]priced, error) {
 }
 
 // solve prices one bucket.
-func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
+func (o *order) solve(k *knapsack, b *bucket, worths []int64, last *memo) priced {
 	p := o.m.p
 	if b.domains != [3]int32{-1, -1, -1} {
 		worths = slices.Clone(worths)
@@ -238,8 +259,15 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
 		}
 	}
 	floor := int64(math.MaxInt64)
+	asked := make([]int64, 0, 4*len(k.items))
 	for i := range k.items {
-		floor = min(floor, k.items[i].rent)
+		it := &k.items[i]
+		floor = min(floor, it.rent)
+		asked = append(asked, int64(it.item), it.value, it.rent, min(it.most, k.pools[it.pool]))
+	}
+	if last.asked != nil && slices.Equal(asked, last.asked) && (last.nodes >= o.nodes || !last.out.capped) {
+		last.out.bucket = *b
+		return last.out
 	}
 	// Profits under a ten-millionth of the rent are the solver's noise.
 	found, upper := k.solve(floor>>23+1, o.nodes)
@@ -247,6 +275,7 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64) priced {
 	if upper > 0 {
 		out.ratio = k.ratio(upper)
 	}
+	*last = memo{asked, o.nodes, out}
 	return out
 }
 

@@ -21,6 +21,7 @@ type relaxed struct {
 	committed []mass  // by class, see settleNeeds
 	needs     []int64 // by class
 
+	memo     map[bucketKey]*memo
 	best     int64       // the best bound so far, nano-USD; counted misses in units of the program where nothing costs
 	proof    bool        // best is set
 	latest   int64       // the bound of the latest round
@@ -41,6 +42,9 @@ type serviceRows struct {
 
 	keys    map[string]bool
 	configs []configColumn
+
+	asked []int64 // the prices of the last search for a configuration, and what it proved
+	worth int64
 }
 
 // configColumn is a configuration and its column in the solver.
@@ -104,7 +108,7 @@ func newRelaxed(ctx context.Context, rt *highs.Runtime, p *Problem, spec relaxed
 	if err != nil {
 		return nil, err
 	}
-	r := &relaxed{master: ms, relaxedSpec: spec}
+	r := &relaxed{master: ms, relaxedSpec: spec, memo: map[bucketKey]*memo{}}
 	r.settleNeeds()
 	var lower []float64
 	row := func(need float64) int32 {
