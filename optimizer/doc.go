@@ -41,7 +41,8 @@
 //     (groups.go, pricing.go). A knapsack per bucket of groups finds patterns for all run times at once, with a proven upper bound
 //     (knapsack.go, relax.go). Gangs count as their replicas; services are mixtures of whole configurations (configs.go, caps.go,
 //     contents.go, mixtures.go). Domains get rows once a solution leans on them (separate.go).
-//  3. bound.go: the bound, in exact integer arithmetic from row prices in whole nano-USD, with Farley's scaling class by class.
+//  3. bound.go: the bound, in exact integer arithmetic from row prices in whole nano-USD, with Farley's scaling class by class. tree.go,
+//     tally.go: it is raised by branching on how many machines there are, beside the steps that follow.
 //  4. fixing.go, siting.go: gangs and services are committed to zones and domains. dive.go, rounding.go: machines are fixed step by step
 //     over proper columns; transfers of services keep the commitment open (transfer.go). eject.go makes room where limits are used up.
 //  5. exact.go, enumerate.go: small problems are solved by branch and cut over every column that can be in a better plan.

@@ -161,7 +161,7 @@ type memo struct {
 	out   priced
 }
 
-// offerOf is a bucket's best patterns, and the proof of how good any can be.
+// priced is a bucket's best patterns, and the proof of how good any can be.
 type priced struct {
 	bucket   bucket
 	patterns []sackPattern
@@ -201,13 +201,37 @@ func (o *order) price(ctx context.Context) ([]priced, error) {
 	return out, ctx.Err()
 }
 
-// solve prices one bucket.
+// solve prices one bucket, or remembers what it came to.
 func (o *order) solve(k *knapsack, b *bucket, worths []int64, last *memo) priced {
-	p := o.m.p
 	if b.domains != [3]int32{-1, -1, -1} {
 		worths = slices.Clone(worths)
 		o.m.localWorths(worths, b.domains, o.rents.d.rows)
 	}
+	o.fill(k, b, worths)
+	floor := int64(math.MaxInt64)
+	asked := make([]int64, 0, 4*len(k.items))
+	for i := range k.items {
+		it := &k.items[i]
+		floor = min(floor, it.rent)
+		asked = append(asked, int64(it.item), it.value, it.rent, min(it.most, k.pools[it.pool]))
+	}
+	if last.asked != nil && slices.Equal(asked, last.asked) && (last.nodes >= o.nodes || !last.out.capped) {
+		last.out.bucket = *b
+		return last.out
+	}
+	// Profits under a ten-millionth of the rent are the solver's noise.
+	found, upper := k.solve(floor>>23+1, o.nodes)
+	out := priced{bucket: *b, patterns: slices.Clone(found), upper: upper, ratio: 1, capped: k.nodes <= 0}
+	if upper > 0 {
+		out.ratio = k.ratio()
+	}
+	*last = memo{asked, o.nodes, out}
+	return out
+}
+
+// fill puts a bucket's items into a knapsack.
+func (o *order) fill(k *knapsack, b *bucket, worths []int64) {
+	p := o.m.p
 	g := &p.groups[b.groups[0]]
 	k.room, k.items, k.pools = g.room, k.items[:0], k.pools[:0]
 	k.uneven = slices.ContainsFunc(b.lines, func(l rentLine) bool { return l.late > 0 })
@@ -219,15 +243,12 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64, last *memo) priced
 			value -= e.extra
 		}
 		host := o.m.hostWorth(e.item, o.rents.d.rows)
-		keeps := k.uneven && p.items[e.item].span >= p.lateSpan // a machine may be worth more with it, even if it is worth nothing itself
-		if value+host <= 0 && !keeps {
-			continue
-		}
-		most := o.most(e.item, b.domains)
-		if most <= 0 {
-			continue
-		}
 		it := &p.items[e.item]
+		keeps := k.uneven && it.span >= p.lateSpan // a machine may be worth more with it, even if it is worth nothing itself
+		most := o.most(e.item, b.domains)
+		if value+host <= 0 && !keeps || most <= 0 {
+			continue
+		}
 		rent, ok := rentOf[it.span]
 		if !ok {
 			_, rent = o.rents.cheapest(b.lines, it.span)
@@ -258,29 +279,10 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64, last *memo) priced
 			k.items = append(k.items, item)
 		}
 	}
-	floor := int64(math.MaxInt64)
-	asked := make([]int64, 0, 4*len(k.items))
-	for i := range k.items {
-		it := &k.items[i]
-		floor = min(floor, it.rent)
-		asked = append(asked, int64(it.item), it.value, it.rent, min(it.most, k.pools[it.pool]))
-	}
-	if last.asked != nil && slices.Equal(asked, last.asked) && (last.nodes >= o.nodes || !last.out.capped) {
-		last.out.bucket = *b
-		return last.out
-	}
-	// Profits under a ten-millionth of the rent are the solver's noise.
-	found, upper := k.solve(floor>>23+1, o.nodes)
-	out := priced{bucket: *b, patterns: slices.Clone(found), upper: upper, ratio: 1, capped: k.nodes <= 0}
-	if upper > 0 {
-		out.ratio = k.ratio(upper)
-	}
-	*last = memo{asked, o.nodes, out}
-	return out
 }
 
 // ratio is the least rent/(rent + profit) over the longest members.
-func (k *knapsack) ratio(upper int64) float64 {
+func (k *knapsack) ratio() float64 {
 	worst := 1.0
 	for _, u := range k.uppers {
 		if u.upper > 0 {
