@@ -53,7 +53,7 @@ func (r Result) Figures() []Figure {
 func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, jobs, offers int, seed uint64, limit time.Duration, now func() time.Time) (Result, error) {
 	in := l.Rung(jobs, offers, seed)
 	began := now()
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, limit-limit/25) // the rest is for the plan's explanation and its check
 	defer cancel()
 	p, err := optimizer.NewProblem(in)
 	if err != nil {

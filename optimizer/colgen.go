@@ -44,7 +44,7 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 		if err != nil {
 			return errStopped
 		}
-		configs, worth, err := r.priceConfigs(d, g.workers)
+		configs, worth, err := r.priceConfigs(ctx, d, g.workers)
 		if err != nil {
 			return err
 		}

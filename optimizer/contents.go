@@ -185,29 +185,20 @@ func (g *contentSearch) solve(lo, hi int) span {
 	goal := math.Max(s.rates.need, s.rates.keep+g.marks[lo]) - s.rates.total
 	layers := make([][]point, 0, len(g.cells)+1)
 	layers = append(layers, []point{{}})
+	var with, spare []point
 	for at, c := range g.cells {
 		last := layers[len(layers)-1]
-		next := make([]point, 0, 2*len(last))
+		var next []point
 		for o := range c.contents {
 			ct := &c.contents[o]
 			if ct.rate > 0 && c.in+ct.rate > g.marks[hi]*(1+1e-12) {
 				break
 			}
-			for k, pt := range last {
-				if o > 0 && pt.rate >= goal {
-					break
-				}
-				rate, cost := math.Min(pt.rate+ct.rate, math.Max(goal, 0)), pt.cost+ct.cost
-				rest := 0.0
-				if lack := goal - rate; lack > 1e-9*goal {
-					rest = lack * g.after[at+1] * (1 - 1e-12)
-				}
-				if float64(cost)+rest < float64(s.best) {
-					next = append(next, point{rate, cost, int32(k), int32(o)})
-				}
-			}
+			with = g.with(with[:0], last, ct, int32(o), goal, g.after[at+1])
+			next, spare = mergePoints(spare[:0], next, with), next
 		}
-		layers = append(layers, beatNone(next))
+		layers = append(layers, slices.Clone(next))
+		spare = next
 	}
 	r := span{lo: lo, hi: hi, cost: math.MaxInt64}
 	end := layers[len(layers)-1]
@@ -227,27 +218,55 @@ func (g *contentSearch) solve(lo, hi int) span {
 	return r
 }
 
-// beatNone keeps the points that have the most rate for their cost, by ascending rate and cost.
-func beatNone(all []point) []point {
-	slices.SortFunc(all, func(a, b point) int {
-		switch {
-		case a.rate != b.rate:
-			return cmp.Compare(b.rate, a.rate)
-		case a.cost != b.cost:
-			return cmp.Compare(a.cost, b.cost)
-		case a.parent != b.parent:
-			return int(a.parent - b.parent)
+// with adds a content to points, up to the goal. What cannot end below the best so far is left out: whatever rate lacks costs at the least
+// so much each. As the points do, the result ascends in rate and cost.
+func (g *contentSearch) with(out, points []point, ct *content, pick int32, goal, each float64) []point {
+	for k, pt := range points {
+		if pick > 0 && pt.rate >= goal {
+			break
 		}
-		return int(a.pick - b.pick)
-	})
-	kept, cheapest := all[:0], int64(math.MaxInt64)
-	for _, pt := range all {
-		if pt.cost < cheapest {
-			kept, cheapest = append(kept, pt), pt.cost
+		rate, cost := math.Min(pt.rate+ct.rate, math.Max(goal, 0)), pt.cost+ct.cost
+		lack, rest := goal-rate, 0.0
+		if lack > 1e-9*goal {
+			rest = lack * each * (1 - 1e-12)
+		}
+		if float64(cost)+rest < float64(g.s.best) {
+			out = append(out, point{rate, cost, int32(k), pick})
+		}
+		if lack <= 0 {
+			break // the points after it cost more
 		}
 	}
-	slices.Reverse(kept)
-	return kept
+	return out
+}
+
+// before says whether a point is looked at before another: more rate first, then less cost, then the order in which they came about.
+func (p *point) before(q *point) bool {
+	switch {
+	case p.rate != q.rate:
+		return p.rate > q.rate
+	case p.cost != q.cost:
+		return p.cost < q.cost
+	}
+	return p.parent <= q.parent
+}
+
+// mergePoints merges points that ascend in rate and cost, and keeps those that no other beats with more rate for no more cost.
+func mergePoints(out, a, b []point) []point {
+	i, j, cheapest := len(a)-1, len(b)-1, int64(math.MaxInt64)
+	for i >= 0 || j >= 0 {
+		var pt point
+		if j < 0 || i >= 0 && a[i].before(&b[j]) {
+			pt, i = a[i], i-1
+		} else {
+			pt, j = b[j], j-1
+		}
+		if pt.cost < cheapest {
+			out, cheapest = append(out, pt), pt.cost
+		}
+	}
+	slices.Reverse(out)
+	return out
 }
 
 // keepTrue says whether the choice serves truly, and notes it when it is cheaper than all before.

@@ -170,7 +170,7 @@ func (r *relaxed) leaveRest(ctx context.Context, rounds, workers int) error {
 		if err != nil {
 			return errStopped
 		}
-		configs, _, err := r.priceConfigs(d, workers)
+		configs, _, err := r.priceConfigs(ctx, d, workers)
 		if err != nil {
 			return err
 		}

@@ -90,7 +90,7 @@ type Work struct {
 	Rounds        int   // rounds of column generation for the bound; default 400
 	KnapsackNodes int64 // nodes of one knapsack when it has to be proven; default 2,000,000
 	MIPWork       int64 // of one integer program, in highs.Limits.Work units of about 0.1 ms; default 20,000
-	Dives         int   // whole dives and repairs of a part of the plan; default 36
+	Dives         int   // whole dives and repairs of a part of the plan; default 60
 }
 
 // Progress is where the search stands.

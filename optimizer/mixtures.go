@@ -1,6 +1,7 @@
 package optimizer
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -74,12 +75,12 @@ const configNodes = 5_000
 
 // priceConfigs adds to each service the configurations that are cheapest at the row prices, where these are less than its configurations
 // cost now. worth, by service, is proven: no configuration costs less.
-func (r *relaxed) priceConfigs(d *duals, workers int) (added int, worth []int64, err error) {
+func (r *relaxed) priceConfigs(ctx context.Context, d *duals, workers int) (added int, worth []int64, err error) {
 	worth = make([]int64, len(r.services))
 	searches := make([]*configSearch, len(r.services))
 	inParallel(len(r.services), workers, func(i int) {
 		s := &r.services[i]
-		if s.rest == nil {
+		if s.rest == nil || ctx.Err() != nil {
 			return // gangs: every variant and zone is there already
 		}
 		slots, restSize := r.slots(s, d)
@@ -97,6 +98,9 @@ func (r *relaxed) priceConfigs(d *duals, workers int) (added int, worth []int64,
 		worth[i] = searches[i].solve(configNodes, ceiling)
 		s.asked, s.worth = asked, worth[i]
 	})
+	if ctx.Err() != nil {
+		return 0, nil, errStopped
+	}
 	for i, search := range searches {
 		if search == nil {
 			continue

@@ -24,7 +24,7 @@ func (s *search) recreate(ctx context.Context) error {
 			rounds[i].recommits = committed && n%3 != 2
 			rounds[i].sites = n%3 == 1
 		}
-		err := s.beside(ctx, treeSteps/2, func() error {
+		err := s.beside(ctx, treeStepsRepair, func() error {
 			inParallel(len(rounds), s.o.Workers, func(i int) { rounds[i].run(ctx, s.base.clone()) })
 			return nil
 		})
@@ -72,11 +72,13 @@ func (r *round) run(ctx context.Context, k *packing) {
 	}
 }
 
-// ruinedShare is the part of the machines that a round takes down; at the least and at the most so many.
+// ruinedShare is the part of the machines that a round takes down; at the least and at the most so many, and at the most packedMost where
+// they are only packed anew, which takes longer.
 const (
 	ruinedShare = 0.2
 	ruinedLeast = 12
 	ruinedMost  = 400
+	packedMost  = 150
 )
 
 func (k *packing) ruinedMachines() int64 {
@@ -106,7 +108,7 @@ func (r *round) ruin(k *packing) {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(excess[b], excess[a]) })
-	left := k.ruinedMachines()
+	left := min(k.ruinedMachines(), packedMost)
 	for _, i := range order {
 		if left <= 0 {
 			break

@@ -49,7 +49,7 @@ func (o Options) settled() Options {
 		}
 	}
 	def(&o.Work.Rounds, 400)
-	def(&o.Work.Dives, 36)
+	def(&o.Work.Dives, 60)
 	def(&o.Workers, 2)
 	if o.Work.KnapsackNodes <= 0 {
 		o.Work.KnapsackNodes = 2_000_000
@@ -158,8 +158,11 @@ func (s *search) improve(ctx context.Context) error {
 	return s.boundMissed(ctx)
 }
 
-// treeSteps is how often the tree branches beside one dive, and beside one pair of repairs.
-const treeSteps = 4
+// treeSteps is how often the tree branches beside a dive, treeStepsRepair how often beside a pair of repairs.
+const (
+	treeSteps       = 4
+	treeStepsRepair = 1
+)
 
 // start makes the first plans without the solver.
 func (s *search) start() {
