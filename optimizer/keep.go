@@ -13,6 +13,21 @@ type heldBase struct {
 	keep []int // indices into Held.Placements
 }
 
+// trim lets go of the replicas that services need no more, as a plan without moves does: to stop them is no move.
+func (p *Problem) trim() {
+	for h := range p.in.Held {
+		p.in.Held[h].Placements = slices.DeleteFunc(slices.Clone(p.in.Held[h].Placements), func(pl purser.Placement) bool {
+			job := p.jobAt[pl.Job]
+			key := groupKey{job, groupIndex(p.jobs[job], pl.Group)}
+			if p.jobs[job].Groups[key.group].Kind != purser.Inference || slices.Contains(p.stay.kept[key], pl.Replica) {
+				return false
+			}
+			delete(p.where, replicaName{pl.Job, pl.Group, pl.Replica})
+			return true
+		})
+	}
+}
+
 // keepHeld takes off the demands what stays where it is (keep mode), and notes per held lease what that is.
 func (p *Problem) keepHeld(demands []*demand) {
 	p.bases = make([]heldBase, len(p.in.Held))

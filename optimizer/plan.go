@@ -84,7 +84,7 @@ func (p *Problem) Price(plan purser.Plan) purser.Money {
 		total += int64(l.Offer.UnitPrice.For(l.Duration))
 		for _, pl := range l.Placements {
 			name := replicaName{pl.Job, pl.Group, pl.Replica}
-			if p.runsOn(name) == l.Held && l.Held != "" {
+			if l.Held != "" && p.where[name] == (seatNow{l.Held, pl.Variant}) {
 				stays[name] = true
 				continue
 			}
@@ -116,9 +116,6 @@ func (p *Problem) leaving(h int, stays map[replicaName]bool) int64 {
 	}
 	return total
 }
-
-// runsOn is the lease that a replica runs on now, or "".
-func (p *Problem) runsOn(n replicaName) purser.LeaseID { return p.where[n] }
 
 // baseline is what each placed replica alone on its cheapest on-demand machine costs per hour.
 func (p *Problem) baseline(plan purser.Plan) purser.USDPerHour {

@@ -29,11 +29,11 @@ type Problem struct {
 	domains  [3]domainTable // zone, region, provider
 
 	places     []place
-	bases      []heldBase                     // what stays, by index in in.Held; keep mode alone
-	kept       map[groupKey][]int             // replica numbers of what stays
-	heldDomain [][3]int32                     // by index in in.Held
-	where      map[replicaName]purser.LeaseID // what runs on which held lease
-	itemOf     func(purser.Placement) int32   // the item of a held placement; -1: it needs no place any more
+	bases      []heldBase                   // what stays, by index in in.Held; keep mode alone
+	kept       map[groupKey][]int           // replica numbers of what stays
+	heldDomain [][3]int32                   // by index in in.Held
+	where      map[replicaName]seatNow      // what runs on which held lease
+	itemOf     func(purser.Placement) int32 // the item of a held placement; -1: it needs no place any more
 	needs      map[groupKey]Need
 	basePaid   int64 // nano-USD that the bases cost
 	raws       []*rawGroup
@@ -107,6 +107,14 @@ func NewProblem(in Input) (*Problem, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
 	}
+	if !in.KeepPlacements && p.anythingRuns() {
+		var err error
+		in.KeepPlacements = true
+		if p.stay, err = NewProblem(in); err != nil {
+			return nil, err
+		}
+		p.trim()
+	}
 	for l := range p.domains {
 		p.domains[l].index = map[string]int32{}
 	}
@@ -123,12 +131,6 @@ func NewProblem(in Input) (*Problem, error) {
 	p.buildClasses()
 	p.buildSites()
 	p.buildGroups()
-	if !in.KeepPlacements && p.anythingRuns() {
-		in.KeepPlacements = true
-		if p.stay, err = NewProblem(in); err != nil {
-			return nil, err
-		}
-	}
 	return p, nil
 }
 

@@ -71,7 +71,7 @@ func (p *Problem) validate() error {
 }
 
 func (p *Problem) validateHeld() error {
-	p.where = map[replicaName]purser.LeaseID{}
+	p.where = map[replicaName]seatNow{}
 	running := p.where
 	for i, h := range p.in.Held {
 		id := h.Lease.ID
@@ -91,12 +91,12 @@ func (p *Problem) validateHeld() error {
 			}
 			key := replicaName{pl.Job, pl.Group, pl.Replica}
 			if other, ok := running[key]; ok {
-				return invalid(fmt.Sprintf("held (%s)", id), "%s runs on lease %s already", key, other)
+				return invalid(fmt.Sprintf("held (%s)", id), "%s runs on lease %s already", key, other.lease)
 			}
 			if pl.Replica < 0 || pl.Devices < 0 || pl.MilliCPU < 0 || pl.MemoryMiB < 0 {
 				return invalid(fmt.Sprintf("held (%s)", id), "%s has a negative number or size", key)
 			}
-			running[key] = id
+			running[key] = seatNow{id, pl.Variant}
 		}
 	}
 	return nil
@@ -107,6 +107,12 @@ type replicaName struct {
 	job     purser.JobID
 	group   string
 	replica int
+}
+
+// seatNow is where a copy runs now, and as which variant.
+type seatNow struct {
+	lease   purser.LeaseID
+	variant string
 }
 
 func (n replicaName) String() string {
