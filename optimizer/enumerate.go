@@ -95,7 +95,7 @@ func (e *enumeration) run(worths []int64) bool {
 			_, rent = e.rents.cheapest(e.bucket.lines, it.span)
 			rentOf[it.span] = rent
 		}
-		item := sackItem{item: en.item, size: it.size, value: worths[en.item] - en.extra, most: most, span: it.span, rent: rent}
+		item := sackItem{item: en.item, size: it.size, value: worths[en.item] - en.extra, extra: en.extra, most: most, span: it.span, rent: rent}
 		if host := e.m.hostWorth(en.item, e.d.rows); host > 0 {
 			first := item
 			first.value, first.most = first.value+host, 1
@@ -157,8 +157,8 @@ func (e *enumeration) record(first int, room amounts, profit int64, chosen []sac
 		counts[c.at] = c.n
 	}
 	for i := first; i < len(e.k.items); i++ {
-		if it := &e.k.items[i]; it.value >= 0 && counts[i] < it.most && it.size.within(room) {
-			return // with one more of it the pattern earns no less
+		if it := &e.k.items[i]; it.extra <= 0 && counts[i] < it.most && it.size.within(room) {
+			return // with one more of it the pattern costs no more
 		}
 	}
 	value := profit + e.k.items[first].rent

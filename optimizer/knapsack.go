@@ -34,6 +34,7 @@ type sackItem struct {
 	pool  int32
 	size  amounts
 	value int64
+	extra int64 // what a copy costs beyond the machine; the value is less by it
 	most  int64
 	span  int64
 	rent  int64 // of a machine whose longest member this is

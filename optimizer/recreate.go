@@ -205,6 +205,10 @@ func (k *packing) free(c int) int64 {
 // program of what is needed then has them.
 func (r *round) recommit(ctx context.Context, k *packing) (*packing, error) {
 	units := r.ruinClasses(k)
+	if slices.Max(units) == 0 {
+		r.ruin(k) // no class that is committed costs more than it is worth
+		return k, nil
+	}
 	part, err := newRelaxed(ctx, r.rt, r.p, relaxedSpec{units: units, on: k, near: r.base.t})
 	if err != nil {
 		return nil, r.stopped(ctx, err)

@@ -220,6 +220,41 @@ func (b *serviceBuilder) lackOutside(counts []int64) (int32, bool) {
 	return worst, worst >= 0 && total-most < b.cl.need.keep*(1-rateSlack)
 }
 
+// strip takes out the replicas that services serve without.
+func (k *packing) strip() {
+	for c := range k.t.configs {
+		cl, level := &k.p.classes[c], k.t.levels[c]
+		for i, cfg := range k.t.configs[c] {
+			kept := cl.strip(cfg)
+			for _, part := range cfg {
+				it := cl.variants[part.variant].item
+				tg := k.t.index[targetKey{it, part.domain}]
+				for range part.n - kept.of(part.variant, part.domain) {
+					if k.need[tg] > 0 || k.remove(it, level, part.domain) {
+						k.need[tg]--
+						k.t.list[tg].need--
+						k.t.configs[c][i] = k.t.configs[c][i].less(part.variant, part.domain)
+					}
+				}
+			}
+		}
+	}
+}
+
+// less is the configuration with one replica less.
+func (c config) less(variant int, domain int32) config {
+	var out config
+	for _, p := range c {
+		if p.variant == variant && p.domain == domain {
+			p.n--
+		}
+		if p.n > 0 {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // strip leaves out of a configuration what it serves without.
 func (c *class) strip(cfg config) config {
 	if !c.need.met(c.rated(cfg)) {

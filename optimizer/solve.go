@@ -180,6 +180,7 @@ func (s *search) start() {
 // consider takes over a packing that is better than the best: less missed, then cheaper. The base, which further rounds begin with, may
 // miss something when it is much cheaper.
 func (s *search) consider(k *packing, stage string, round int) {
+	k.strip()
 	if score := k.score(); s.base == nil || score < s.baseScore {
 		s.base, s.baseScore = k, score
 	}
