@@ -227,8 +227,11 @@ func (p *Problem) shortOf(g *rawGroup, need serviceNeed, base []rated) int {
 	}
 	short := max(need.min-have, 0)
 	if fastest > 0 {
-		_, most := heaviest(base)
-		short = max(short, ceilDiv(need.rate-total, fastest), ceilDiv(need.keep-(total-most), fastest))
+		short = max(short, ceilDiv(need.rate-total, fastest))
+		if _, most := heaviest(base); need.level >= 0 && total-most < need.keep*(1-rateSlack) {
+			// What is added can be lost, too: at the best one replica with each domain.
+			short = max(short, ceilDiv(need.keep-(total-max(most, fastest)), fastest))
+		}
 	}
 	return int(max(short, 1))
 }
