@@ -84,7 +84,6 @@ func (r *relaxed) priceConfigs(ctx context.Context, d *duals, workers int) (adde
 			return // gangs: every variant and zone is there already
 		}
 		slots, restSize := r.slots(s, d)
-		searches[i] = newConfigSearch(r.p.classes[s.class].need, r.p.classes[s.class].standing, slots, restSize)
 		now := d.rows[s.convex]
 		ceiling := now - (now >> 23) - 1
 		asked := []int64{ceiling, int64(math.Float64bits(restSize))}
@@ -92,9 +91,10 @@ func (r *relaxed) priceConfigs(ctx context.Context, d *duals, workers int) (adde
 			asked = append(asked, int64(sl.variant), int64(sl.domain), sl.price)
 		}
 		if slices.Equal(asked, s.asked) {
-			worth[i], searches[i] = s.worth, nil // nothing that was not added then
+			worth[i] = s.worth // and what was found then is there already
 			return
 		}
+		searches[i] = newConfigSearch(r.p.classes[s.class].need, r.p.classes[s.class].standing, slots, restSize)
 		worth[i] = searches[i].solve(configNodes, ceiling)
 		s.asked, s.worth = asked, worth[i]
 	})

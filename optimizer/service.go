@@ -228,7 +228,10 @@ func (k *packing) strip() {
 			kept := cl.strip(cfg)
 			for _, part := range cfg {
 				it := cl.variants[part.variant].item
-				tg := k.t.index[targetKey{it, part.domain}]
+				tg, ok := k.t.index[targetKey{it, part.domain}]
+				if !ok {
+					continue
+				}
 				for range part.n - kept.of(part.variant, part.domain) {
 					if k.need[tg] > 0 || k.remove(it, level, part.domain) {
 						k.need[tg]--

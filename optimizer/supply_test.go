@@ -38,32 +38,3 @@ func TestMoreSupplyIsNeverWorse(t *testing.T) {
 		}
 	})
 }
-
-// A sweep does not add to a service beyond its most replicas.
-func TestPlanningSweepsKeepToTheMost(t *testing.T) {
-	rt := newSolver(t)
-	checkFew(t, 25, func(t *rapid.T) {
-		in := drawInput(t, false)
-		in.Quotas = nil
-		_, plan := planOf(t, rt, in, littleWork())
-		held := hold(in, plan)
-		held.KeepPlacements = true
-		for i := range held.Offers {
-			held.Offers[i].UnitPrice = max(1, held.Offers[i].UnitPrice/purser.USDPerHour(rapid.IntRange(1, 10).Draw(t, "cheaper")))
-		}
-		_, again := planOf(t, rt, held, littleWork())
-		at := map[seat]bool{}
-		for _, l := range again.Leases {
-			for _, pl := range l.Placements {
-				at[seat{l.Held, pl}] = true
-			}
-		}
-		for _, h := range held.Held {
-			for _, pl := range h.Placements {
-				if groupOf(in, pl.Job).Kind == purser.Training && !at[seat{h.Lease.ID, pl}] {
-					t.Fatalf("replica %d of %s left its machine\n%s\n%s", pl.Replica, pl.Job, text(held), text(again))
-				}
-			}
-		}
-	})
-}
