@@ -23,11 +23,3 @@ type Charge struct {
 	PriceSource     string    `json:"price_source"`      // which feed said the price
 	PriceObservedAt time.Time `json:"price_observed_at"` // when it was seen
 }
-
-// PricePoint is a price that was in force from a moment on, until the next one.
-type PricePoint struct {
-	From       time.Time  `json:"from"`
-	UnitPrice  USDPerHour `json:"usd_per_hour"`
-	Source     string     `json:"source"`
-	ObservedAt time.Time  `json:"observed_at"`
-}

@@ -50,6 +50,20 @@ type Offer struct {
 	ObservedAt time.Time  `json:"observed_at"`  // when we last saw it
 	Source     string     `json:"source"`       // which feed said so
 	Country    string     `json:"country,omitempty"`
+
+	Terms Terms `json:"terms,omitzero"` // of serverless offers
+}
+
+// Terms are the conditions of a serverless offer, which is billed by the time that
+// requests run: C = P·T_exec, with T_exec rounded up to BillingStep. A zero field is
+// not known or not bounded.
+type Terms struct {
+	BillingStep   time.Duration `json:"billing_step,omitempty"`    // smallest time that is billed
+	ColdStart     time.Duration `json:"cold_start,omitempty"`      // until the first request is served after idling
+	MaxRequest    time.Duration `json:"max_request,omitempty"`     // longest run of one request
+	MaxConcurrent int           `json:"max_concurrent,omitempty"`  // machines at once
+	IdleBilled    time.Duration `json:"idle_billed,omitempty"`     // time after a request that is billed too
+	PerRequest    Money         `json:"usd_per_request,omitempty"` // charged beside the time
 }
 
 // Unlimited is the Limit of an offer whose supply is not known to end.

@@ -25,11 +25,20 @@ type Row struct {
 	Detail string
 }
 
-// Batch is a part of what a feed said at one time.
+// Batch is all that a feed said at one time of one region, or of everything. It is
+// stored whole or not at all, and an offer of the source in that region that it does
+// not have is gone; so a region that failed half way is not emitted.
 type Batch struct {
-	Source     string    // the Source of every row in it
-	ObservedAt time.Time // the newest ObservedAt of its rows
+	Source     string // the Source of every row in it
+	Region     string // the Region of every row and signal in it; empty: it is all that the source has
+	ObservedAt time.Time
 	Rows       []Row
+	// Past are earlier prices of the batch's offers, from before the Rows' ones, in
+	// any order. A collector that can fill history back gives them; the store knows
+	// which are new.
+	Past []purser.PastPrice
+	// Signals are what the feed says beside prices; Source and ObservedAt are the batch's.
+	Signals []purser.Signal
 }
 
 // Collector fetches and parses one price feed.
@@ -46,10 +55,14 @@ type Batch struct {
 //   - An error of emit ends the call at once and is returned, wrapped or as it is.
 //   - When ctx ends, Collect returns soon with ctx's error in the chain.
 //   - A feed whose form is broken fails before the first batch where its whole
-//     form can be known then (a file); otherwise the batches emitted before the
-//     error stand: each is whole in itself, and prices not seen simply age.
-//   - The result is nil or a *purser.Error, apart from what emit returned. It does
-//     not retry: when to call again is the caller's decision, by kind and RetryAfter.
+//     form can be known then (a file). Of a feed that is read region by region, a
+//     region that fails is left out, the others are emitted all the same, and the
+//     error, returned at the end, names those that failed. When the same refusal
+//     would meet every region (credentials, permissions), it ends the call at once.
+//   - The result is nil or a *purser.Error, apart from what emit returned. A single
+//     request that was throttled or not answered is repeated a few times, with
+//     growing pauses; after that, when to call again is the caller's decision, by
+//     kind and RetryAfter. An error about permissions names the permission.
 type Collector interface {
 	Source() string
 	Collect(ctx context.Context, emit func(Batch) error) error

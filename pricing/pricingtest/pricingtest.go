@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"sync"
@@ -63,7 +64,14 @@ func checkRows(ctx context.Context, c pricing.Collector) error {
 		return fmt.Errorf("it failed: %w", err)
 	}
 	rows := 0
+	type part struct{ source, region string }
+	parts := map[part]bool{}
 	for i, b := range batches {
+		k := part{b.Source, b.Region}
+		if parts[k] {
+			return fmt.Errorf("batch %d is the second one of source %q and region %q: a batch is all that there is of it", i, b.Source, b.Region)
+		}
+		parts[k] = true
 		if b.Source != c.Source() && !strings.HasPrefix(b.Source, c.Source()+":") {
 			return fmt.Errorf("batch %d says source %q, which does not begin with the collector's %q", i, b.Source, c.Source())
 		}
@@ -76,13 +84,41 @@ func checkRows(ctx context.Context, c pricing.Collector) error {
 				newest = r.Offer.ObservedAt
 			}
 		}
-		if !newest.Equal(b.ObservedAt) {
+		if err := checkRest(b); err != nil {
+			return fmt.Errorf("batch %d: %w", i, err)
+		}
+		if len(b.Rows) > 0 && !newest.Equal(b.ObservedAt) {
 			return fmt.Errorf("batch %d says it was observed at %s, its newest row at %s", i, b.ObservedAt, newest)
 		}
-		rows += len(b.Rows)
+		rows += len(b.Rows) + len(b.Past) + len(b.Signals)
 	}
 	if rows == 0 {
-		return errors.New("it emitted no rows")
+		return errors.New("it emitted no rows, and nothing beside them")
+	}
+	return nil
+}
+
+// checkRest looks at what a batch says beside its rows.
+func checkRest(b pricing.Batch) error {
+	if b.ObservedAt.IsZero() || b.ObservedAt.Location() != time.UTC {
+		return fmt.Errorf("it was observed at %s: a time in UTC must be given", b.ObservedAt)
+	}
+	for _, p := range b.Past {
+		if p.Offer == "" || p.From.IsZero() || p.From.Location() != time.UTC || p.From.After(b.ObservedAt) || p.UnitPrice < 0 || p.Gone != (p.UnitPrice == 0) {
+			return fmt.Errorf("past price %+v: an offer, a time in UTC that is not to come, and a price above 0 or that it was gone must be given", p)
+		}
+	}
+	for _, s := range b.Signals {
+		switch {
+		case s.Provider == "" || s.Region == "" || s.InstanceType == "" || s.Option == "" || s.Detail == "":
+			return fmt.Errorf("signal %+v: provider, region, instance type, purchase option and a detail must be given", s)
+		case b.Region != "" && s.Region != b.Region:
+			return fmt.Errorf("signal %+v is not of the batch's region %q", s, b.Region)
+		case s.Kind != purser.SignalInterruption && s.Kind != purser.SignalAvailability:
+			return fmt.Errorf("signal %+v is of no kind that there is", s)
+		case !(s.Low >= 0 && s.Low <= s.High) || math.IsInf(s.High, 0) || (s.Kind == purser.SignalAvailability && s.High > 1):
+			return fmt.Errorf("signal %+v: its range is none", s)
+		}
 	}
 	return nil
 }
@@ -90,6 +126,8 @@ func checkRows(ctx context.Context, c pricing.Collector) error {
 func checkRow(b pricing.Batch, r pricing.Row) error {
 	o := r.Offer
 	switch {
+	case b.Region != "" && o.Region != b.Region:
+		return fmt.Errorf("its region is %q, its batch's %q", o.Region, b.Region)
 	case o.Provider == "" || o.Region == "" || o.InstanceType == "" || o.Option == "":
 		return errors.New("provider, region, instance type and purchase option must be given")
 	case o.Source != b.Source:
@@ -128,7 +166,7 @@ func checkSift(ctx context.Context, c pricing.Collector) error {
 	if n := len(sifted.Offers) + len(sifted.Quarantined) + sifted.Merged; n != len(rows) {
 		return fmt.Errorf("%d rows became %d", len(rows), n)
 	}
-	if len(sifted.Offers) == 0 {
+	if len(rows) > 0 && len(sifted.Offers) == 0 {
 		return fmt.Errorf("none of %d rows can be believed", len(rows))
 	}
 	for _, o := range sifted.Offers {
