@@ -62,6 +62,8 @@ const (
 	QuarantineAccelerator QuarantineReason = "unknown_accelerator"
 	QuarantineShape       QuarantineReason = "impossible_shape"
 	QuarantineConflict    QuarantineReason = "conflicting" // the same offer twice in one feed at different prices
+	QuarantineFell        QuarantineReason = "sudden_fall" // to less than a third of a price of the last week, seen once
+	QuarantineByHand      QuarantineReason = "by_hand"     // an operator does not believe it
 )
 
 // Quarantined is a price that was seen and is not believed, with the reason.

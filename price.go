@@ -46,3 +46,22 @@ type Signal struct {
 	Source       string         `json:"source"`
 	ObservedAt   time.Time      `json:"observed_at"`
 }
+
+// PriceRule is what an operator decided of an offer's price, while it lies within
+// [Low, High]: that Reason is not held against it, or, with the reason by_hand, that
+// it is not believed.
+type PriceRule struct {
+	Offer  OfferID          `json:"offer"`
+	Reason QuarantineReason `json:"reason"`
+	Low    USDPerHour       `json:"low_usd_per_hour"`
+	High   USDPerHour       `json:"high_usd_per_hour"`
+	Until  time.Time        `json:"until"`
+	Actor  string           `json:"actor"`
+	Note   string           `json:"note,omitempty"`
+	MadeAt time.Time        `json:"made_at"`
+}
+
+// Covers says whether the rule is about an offer at its price, at a time.
+func (r PriceRule) Covers(o Offer, at time.Time) bool {
+	return r.Offer == o.ID() && r.Low <= o.UnitPrice && o.UnitPrice <= r.High && at.Before(r.Until)
+}

@@ -2,10 +2,8 @@ package api
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"purser"
 )
@@ -20,30 +18,6 @@ type (
 	// Tasks is a list of tasks.
 	Tasks struct {
 		Tasks []purser.Task `json:"tasks"`
-	}
-	// Offers is a list of offers, cheapest first.
-	Offers struct {
-		Offers []Offer `json:"offers"`
-	}
-	// PriceHistory is the change points of one offer, oldest first.
-	PriceHistory struct {
-		Offer  purser.OfferID      `json:"offer"`
-		Points []purser.PricePoint `json:"points"`
-	}
-	// Sources is the feeds of prices.
-	Sources struct {
-		Sources []Source `json:"sources"`
-	}
-	// Quarantine is the prices that are not believed.
-	Quarantine struct {
-		Quarantined []QuarantinedPrice `json:"quarantined"`
-	}
-	// QuarantinedPrice is a price that is not believed.
-	QuarantinedPrice struct {
-		Offer  Offer                   `json:"offer"`
-		Reason purser.QuarantineReason `json:"reason"`
-		Detail string                  `json:"detail"`
-		Place  string                  `json:"place"`
 	}
 	// Leases is a list of leases, newest first.
 	Leases struct {
@@ -128,33 +102,6 @@ func (c *Client) Plan(ctx context.Context, id string) (out Plan, err error) {
 // Plans lists plans, newest first, without their leases.
 func (c *Client) Plans(ctx context.Context, limit int) (out Plans, err error) {
 	return out, c.Get(ctx, "/v1/plans", url.Values{"limit": {strconv.Itoa(limit)}}, &out)
-}
-
-// Offers lists offers; query takes provider, region, accelerator, option, source, limit.
-func (c *Client) Offers(ctx context.Context, query url.Values) (out Offers, err error) {
-	return out, c.Get(ctx, "/v1/offers", query, &out)
-}
-
-// Quarantine lists the prices that are not believed.
-func (c *Client) Quarantine(ctx context.Context, query url.Values) (out Quarantine, err error) {
-	return out, c.Get(ctx, "/v1/quarantine", query, &out)
-}
-
-// Sources lists the feeds of prices.
-func (c *Client) Sources(ctx context.Context) (out Sources, err error) {
-	return out, c.Get(ctx, "/v1/sources", nil, &out)
-}
-
-const importPath = "/v1/prices/import"
-
-// ImportPrices brings a price list in the catalogue form, plain or gzip. The same
-// list again changes nothing.
-func (c *Client) ImportPrices(ctx context.Context, name, provider string, asOf time.Time, content []byte) (out PriceReport, err error) {
-	q := url.Values{"name": {name}, "as_of": {asOf.Format(time.RFC3339)}}
-	if provider != "" {
-		q.Set("provider", provider)
-	}
-	return out, c.call(ctx, http.MethodPost, importPath+"?"+q.Encode(), rawBody(content), &out, true)
 }
 
 // Leases lists leases; query takes live and limit.

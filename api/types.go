@@ -132,62 +132,6 @@ type Logs struct {
 	Ended bool      `json:"ended"` // the job has ended and nothing follows
 }
 
-// Offer is an offer with its price and the age of it.
-type Offer struct {
-	ID           purser.OfferID        `json:"id"`
-	Provider     string                `json:"provider"`
-	Region       string                `json:"region"`
-	Zone         string                `json:"zone,omitempty"`
-	InstanceType string                `json:"instance_type"`
-	Option       purser.PurchaseOption `json:"purchase_option"`
-	Accelerator  string                `json:"accelerator,omitempty"`
-	Devices      float64               `json:"devices"`
-	VCPUs        float64               `json:"vcpus"`
-	MemoryGiB    float64               `json:"memory_gib"`
-	UnitPrice    purser.USDPerHour     `json:"usd_per_hour"`
-	PerDevice    purser.USDPerHour     `json:"usd_per_device_hour,omitempty"`
-	Limit        int                   `json:"limit"` // machines that can be had; -1 is not known to end
-	Source       string                `json:"source"`
-	ObservedAt   time.Time             `json:"observed_at"`
-	Country      string                `json:"country,omitempty"`
-}
-
-// OfferOf shows an offer.
-func OfferOf(o purser.Offer) Offer {
-	out := Offer{
-		ID: o.ID(), Provider: o.Provider, Region: o.Region, Zone: o.Zone, InstanceType: o.InstanceType, Option: o.Option,
-		Accelerator: o.Accelerator, Devices: o.Devices.Devices(), VCPUs: float64(o.MilliCPU) / 1000, MemoryGiB: float64(o.MemoryMiB) / 1024,
-		UnitPrice: o.UnitPrice, Limit: o.Limit, Source: o.Source, ObservedAt: o.ObservedAt, Country: o.Country,
-	}
-	if o.Devices > 0 {
-		out.PerDevice = purser.USDPerHour(int64(o.UnitPrice) * int64(purser.OneDevice) / int64(o.Devices))
-	}
-	return out
-}
-
-// Source is a feed of prices and how it fares.
-type Source struct {
-	Name        string    `json:"name"`
-	LastAt      time.Time `json:"last_at"` // the last good collection
-	LastError   string    `json:"last_error,omitempty"`
-	Offers      int       `json:"offers"`
-	Quarantined int       `json:"quarantined"`
-}
-
-// PriceReport says what one collection did.
-type PriceReport struct {
-	Source      string `json:"source"`
-	Seen        int    `json:"seen"`
-	New         int    `json:"new"`
-	Changed     int    `json:"changed"`
-	Unchanged   int    `json:"unchanged"`
-	Older       int    `json:"older"` // a newer price stood already, or an equally new one of another source
-	Gone        int    `json:"gone"`
-	Quarantined int    `json:"quarantined"`
-	Stale       int    `json:"stale"`           // too old to plan with; kept for reading
-	Alarm       string `json:"alarm,omitempty"` // why the list was not taken as the whole of its source
-}
-
 // Lease is a lease as users see it.
 type Lease struct {
 	ID        purser.LeaseID    `json:"id"`

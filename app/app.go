@@ -20,8 +20,6 @@ import (
 	"purser/jobfile"
 	"purser/optimizer/highs"
 	"purser/postgres"
-	"purser/pricing"
-	"purser/pricing/bundled"
 	"purser/providers"
 	"purser/server"
 	"purser/web"
@@ -55,24 +53,24 @@ type App struct {
 	rehearsal    bool
 	limits       jobfile.Limits
 
-	private    *privateDatabase
-	db         *postgres.DB
-	solver     *highs.Runtime
-	providers  map[string]providers.Provider
-	fleet      *fleet.Fleet
-	collectors []pricing.Collector
-	server     *server.Server
-	registry   *prometheus.Registry
-	metrics    *appMetrics
-	changes    *changes
-	sweeps     *sweeps
-	last       lastPlan
-	names      jobNames
-	charging   sync.Mutex
-	lockDir    string        // where servers of this host see each other
-	asked      chan struct{} // holds a value while a plan is made that somebody waits for
-	ready      atomic.Bool
-	imports    atomic.Uint64 // price lists that users brought
+	private   *privateDatabase
+	db        *postgres.DB
+	solver    *highs.Runtime
+	providers map[string]providers.Provider
+	fleet     *fleet.Fleet
+	sources   []source
+	server    *server.Server
+	registry  *prometheus.Registry
+	metrics   *appMetrics
+	changes   *changes
+	sweeps    *sweeps
+	last      lastPlan
+	names     jobNames
+	charging  sync.Mutex
+	lockDir   string        // where servers of this host see each other
+	asked     chan struct{} // holds a value while a plan is made that somebody waits for
+	ready     atomic.Bool
+	imports   atomic.Uint64 // price lists that users brought
 
 	background sync.WaitGroup
 	stopWork   context.CancelFunc
@@ -91,7 +89,7 @@ func New(config Config, options Options) *App {
 	return &App{
 		config: config, options: options, log: options.Logger, now: options.Now, rehearsal: true,
 		registry: registry, metrics: newAppMetrics(registry), failed: make(chan error, 8), changes: newChanges(),
-		asked: make(chan struct{}, 1), lockDir: os.TempDir(),
+		asked: make(chan struct{}, 1), lockDir: os.TempDir(), sources: sources(),
 	}
 }
 
@@ -187,7 +185,6 @@ func (a *App) startSolver(ctx context.Context) error {
 func (a *App) startLimits(context.Context) error {
 	limits, err := readLimits(a.config.LimitsFile)
 	a.limits = limits
-	a.collectors = []pricing.Collector{bundled.New()}
 	return err
 }
 
@@ -251,7 +248,7 @@ func Dialable(addr string) string {
 // parts hands every operation of the API its implementation.
 func (a *App) parts() server.Parts {
 	return server.Parts{
-		Health: healthPart{a}, Access: accessPart{a}, Jobs: jobsPart{a}, Logs: logsPart{a}, Plans: plansPart{a}, Prices: pricesPart{a},
+		Health: healthPart{a}, Access: accessPart{a}, Jobs: jobsPart{a}, Logs: logsPart{a}, Plans: plansPart{a}, Prices: pricesPart{a}, Feeds: feedsPart{a}, Reviews: feedsPart{a},
 		Leases: leasesPart{a}, Money: moneyPart{a}, Tokens: tokensPart{a}, Events: eventsPart{a}, Agents: agentsPart{a},
 	}
 }

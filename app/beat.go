@@ -47,6 +47,8 @@ type appMetrics struct {
 	failed  *prometheus.CounterVec
 	gap     prometheus.Gauge
 	price   prometheus.Gauge
+	alarms  *prometheus.CounterVec
+	stray   prometheus.Gauge
 }
 
 func newAppMetrics(reg prometheus.Registerer) *appMetrics {
@@ -54,9 +56,11 @@ func newAppMetrics(reg prometheus.Registerer) *appMetrics {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "purser_sweep_seconds", Help: "Time that a sweep took.", Buckets: prometheus.ExponentialBuckets(0.005, 4, 8)}, []string{"sweep"}),
 		failed:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "purser_sweep_failures_total", Help: "Sweeps that failed."}, []string{"sweep"}),
 		gap:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_plan_gap", Help: "Proven gap of the newest plan."}),
+		alarms:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "purser_price_alarms_total", Help: "Batches of prices that were not taken as they came: sudden moves, mass disappearance."}, []string{"source"}),
+		stray:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_price_points_stray", Help: "Price points outside of every month's partition; 0 in normal use."}),
 		price:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_plan_usd_per_hour", Help: "Price of what the newest plan runs at its start."}),
 	}
-	reg.MustRegister(m.seconds, m.failed, m.gap, m.price)
+	reg.MustRegister(m.seconds, m.failed, m.gap, m.price, m.alarms, m.stray)
 	return m
 }
 

@@ -60,10 +60,33 @@ type Config struct {
 	// KeepLogs is how long the lines of ended tasks are kept, KeepPlans how long plans that no lease is left of. Default to 30 and 90 days.
 	KeepLogs  time.Duration `koanf:"keep_logs"`
 	KeepPlans time.Duration `koanf:"keep_plans"`
+	// KeepPrices is how long every change of a price is kept; the days' lowest, highest and mean prices stay. Defaults to 400 days.
+	KeepPrices time.Duration `koanf:"keep_prices"`
+	// Sources are the feeds of prices that are collected, by name. Defaults to those that need no network.
+	Sources map[string]SourceConfig `koanf:"sources"`
 	// Sweeps says when each sweep is due, as cron expressions of six fields (seconds first) or @every.
 	Sweeps Schedules `koanf:"sweeps"`
 	// Rebalance says when a move pays.
 	Rebalance RebalanceRule `koanf:"rebalance"`
+}
+
+// SourceConfig is how a feed of prices is collected. Naming a feed is enough to have it
+// collected.
+type SourceConfig struct {
+	// Schedule is a cron expression of six fields, or off: only when asked for. Defaults to the feed's own.
+	Schedule string `koanf:"schedule"`
+	// MaxAge is from when on its prices are too old to plan with. Defaults to the feed's own.
+	MaxAge time.Duration `koanf:"max_age"`
+	// Regions to read. Defaults to all.
+	Regions []string `koanf:"regions"`
+	// Key is the API's key; of Verda the client's id and secret with a colon between. Best given as PURSER_SOURCES__NAME__KEY.
+	Key string `koanf:"key"`
+	// Project is the project (gcp) or subscription (azure) whose view is taken.
+	Project string `koanf:"project"`
+	// URL is the API's address. Defaults to the public one.
+	URL string `koanf:"url"`
+	// File is a list to read in place of the one that comes along (serverless).
+	File string `koanf:"file"`
 }
 
 // Schedules are cron expressions in UTC.
@@ -74,6 +97,7 @@ type Schedules struct {
 	Charge    string `koanf:"charge"`    // Defaults to every 15 seconds.
 	Rebalance string `koanf:"rebalance"` // Defaults to every 15 minutes.
 	Prune     string `koanf:"prune"`     // Defaults to every day at 03:17.
+	Hazard    string `koanf:"hazard"`    // Defaults to every hour at minute 27.
 }
 
 // RebalanceRule bounds moves; see policy.MoveRule.
@@ -88,9 +112,9 @@ func DefaultConfig() Config {
 	return Config{
 		Listen: DefaultListen, DataDir: DefaultDataDir(), NodeModules: nodeModules(), MaxMachines: 16,
 		Horizon: 24 * time.Hour, PlanTime: 10 * time.Second, SolverMemoryMiB: 1024, LogLevel: "info",
-		KeepLogs: 30 * 24 * time.Hour, KeepPlans: 90 * 24 * time.Hour,
+		KeepLogs: 30 * 24 * time.Hour, KeepPlans: 90 * 24 * time.Hour, KeepPrices: 400 * 24 * time.Hour,
 		Sweeps: Schedules{
-			Collect: "0 7 * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *", Prune: "0 17 3 * * *",
+			Collect: "0 7 * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *", Prune: "0 17 3 * * *", Hazard: "0 27 * * * *",
 		},
 		Rebalance: RebalanceRule{Threshold: 0.5, MinGain: 1, MinShare: 0.05},
 	}
@@ -187,12 +211,18 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 
 // keys are the names that a configuration may hold.
 func keys() []string {
-	return []string{
+	names := []string{
 		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "horizon",
-		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune",
-		"keep_logs", "keep_plans",
+		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune", "sweeps.hazard",
+		"keep_logs", "keep_plans", "keep_prices",
 		"rebalance.threshold", "rebalance.min_gain_usd", "rebalance.min_share",
 	}
+	for _, s := range sourceNames() {
+		for _, k := range []string{"schedule", "max_age", "regions", "key", "project", "url", "file"} {
+			names = append(names, "sources."+s+"."+k)
+		}
+	}
+	return names
 }
 
 func checkKeys(have []string, path string) error {
@@ -220,6 +250,7 @@ func (c Config) check() error {
 	for key, expr := range map[string]string{
 		"sweeps.collect": c.Sweeps.Collect, "sweeps.plan": c.Sweeps.Plan, "sweeps.reconcile": c.Sweeps.Reconcile,
 		"sweeps.charge": c.Sweeps.Charge, "sweeps.rebalance": c.Sweeps.Rebalance, "sweeps.prune": c.Sweeps.Prune,
+		"sweeps.hazard": c.Sweeps.Hazard,
 	} {
 		if _, err := scheduleParser().Parse(expr); err != nil {
 			return bad(key, fmt.Sprintf("%q is not a cron expression of six fields (seconds first): %v", expr, err))

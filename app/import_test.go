@@ -7,7 +7,6 @@ import (
 
 	"purser"
 	"purser/postgres"
-	"purser/pricing"
 	"purser/pricing/bundled"
 	"purser/server"
 )
@@ -16,8 +15,8 @@ import (
 // says how much of it is too old to plan with, and makes waiting work be looked at.
 func TestImport(t *testing.T) {
 	w := newWorld(t)
-	w.collectors = []pricing.Collector{bundled.New()}
-	w.must(w.collect(t.Context()))
+	w.sources = []source{feedOf("bundled", bundled.New())}
+	w.must(w.collect(t.Context(), w.sources[0]))
 	before, err := w.db.Offers(t.Context(), postgres.OfferFilter{Source: "bundled"})
 	w.must(err)
 	var same []string

@@ -352,13 +352,3 @@ func TestCannotMove(t *testing.T) {
 		t.Errorf("a queue alone: %q", r)
 	}
 }
-
-func TestOffersSortByDevicePrice(t *testing.T) {
-	cpu, four, one := offer("cpu", purser.OnDemand, 0.1), offer("four", purser.OnDemand, 4), offer("one", purser.OnDemand, 2)
-	cpu.Shape, one.Devices = purser.Shape{MilliCPU: 1000}, 1000
-	list := []purser.Offer{cpu, one, four}
-	sortByDevicePrice(list)
-	if list[0].InstanceType != "four" || list[1].InstanceType != "one" || list[2].InstanceType != "cpu" {
-		t.Errorf("order %s %s %s", list[0].InstanceType, list[1].InstanceType, list[2].InstanceType)
-	}
-}

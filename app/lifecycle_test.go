@@ -75,7 +75,7 @@ func TestStartAndStop(t *testing.T) {
 	if h, err := client.Health(t.Context()); err != nil || h.Status != "ok" || !h.Rehearsal {
 		t.Errorf("%+v, %v", h, err)
 	}
-	if offers, err := client.Offers(t.Context(), nil); err != nil || len(offers.Offers) < 50 {
+	if offers, err := client.Prices(t.Context(), nil); err != nil || len(offers.Offers) < 50 {
 		t.Errorf("%d offers, %v", len(offers.Offers), err)
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.URL()+"/v1/events/stream", nil)

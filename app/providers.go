@@ -55,7 +55,7 @@ func (a *App) localConfig(binary string) local.Config {
 	}
 	for _, o := range a.limits.Private {
 		c.Hosts = append(c.Hosts, local.Host{
-			Name: o.InstanceType, Shape: o.Shape, UnitPrice: o.UnitPrice, Count: o.Limit, Region: o.Region, Zone: o.Zone, Country: o.Country,
+			Name: o.InstanceType, Shape: o.Shape, UnitPrice: o.UnitPrice, Count: o.Limit, Region: o.Region, Zone: o.Zone, Country: o.Country, Source: o.Source,
 		})
 	}
 	return c

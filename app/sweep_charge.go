@@ -50,14 +50,23 @@ func (a *App) charge(ctx context.Context) (lines int, err error) {
 	return lines, errors.Join(errs...)
 }
 
-// prune forgets old lines and plans. Charges and the audit stay for good.
+// prune forgets old lines, plans and changes of prices, and makes what it will be
+// missing tomorrow. Charges, the audit and the days' prices stay for good.
 func (a *App) prune(ctx context.Context) error {
 	now := a.now()
 	lines, plans, err := a.db.Prune(ctx, now.Add(-a.config.KeepLogs), now.Add(-a.config.KeepPlans))
 	if lines+plans > 0 {
 		a.log.Info("pruned", slog.Int("lines", lines), slog.Int("plans", plans))
 	}
-	return err
+	kept, keptErr := a.db.KeepPrices(ctx, now, now.Add(-a.config.KeepPrices))
+	a.metrics.stray.Set(float64(kept.Stray))
+	if kept.Stray > 0 {
+		a.log.Warn("price points lie outside of every month", slog.Int("points", kept.Stray), slog.String("hint", "a feed says times that cannot be, or partitions could not be made"))
+	}
+	if kept.Days+kept.Dropped > 0 {
+		a.log.Info("prices kept", slog.Int("days_rolled_up", kept.Days), slog.Int("months_dropped", kept.Dropped))
+	}
+	return errors.Join(err, keptErr)
 }
 
 // projects gives the project of each task's job.

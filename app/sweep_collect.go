@@ -1,42 +1,152 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"purser"
+	"purser/postgres"
 	"purser/pricing"
 	"purser/providers"
 )
 
-// collect reads every feed. A feed that fails keeps its last good prices; the
-// others go on.
-func (a *App) collect(ctx context.Context) error {
-	var errs []error
-	for _, c := range a.collectors {
-		rows, err := pricing.Collect(ctx, c)
-		if err == nil {
-			_, err = a.save(ctx, c.Source(), newest(rows), rows)
-		}
-		if err != nil {
-			errs = append(errs, err, a.db.SourceFailed(ctx, c.Source(), err.Error(), a.now()))
+// collect reads one feed, region by region. One that fails keeps its last good
+// prices; what came of it before stands. One server collects a feed at a time.
+func (a *App) collect(ctx context.Context, s source) error {
+	release, ok, err := a.db.HoldSource(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return purser.Errorf(purser.KindConflict, "app.collect", "another server is collecting %s", s.name)
+	}
+	defer release()
+	if err := a.db.CollectionBegins(ctx, s.name, a.now()); err != nil {
+		return err
+	}
+	brought, err := a.take(ctx, s)
+	// How it ended is kept even when the time is over.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), doneTime)
+	defer cancel()
+	return errors.Join(err, a.db.CollectionEnds(end, s.name, brought.String(), a.now(), err))
+}
+
+// haul is what a collection has brought.
+type haul struct{ regions, offers, changed, quarantined, past, signals int }
+
+// String says it for people; empty when it brought nothing.
+func (h haul) String() string {
+	var parts []string
+	add := func(n int, one, many string) {
+		if n == 1 {
+			parts = append(parts, "1 "+one)
+		} else if n > 1 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, many))
 		}
 	}
-	return errors.Join(append(errs, a.collectPrivate(ctx))...)
+	add(h.regions, "region", "regions")
+	add(h.offers, "offer", "offers")
+	add(h.changed, "new or changed", "new or changed")
+	add(h.quarantined, "not believed", "not believed")
+	add(h.past, "past price", "past prices")
+	add(h.signals, "signal", "signals")
+	return strings.Join(parts, ", ")
+}
+
+func (a *App) take(ctx context.Context, s source) (brought haul, err error) {
+	c, err := s.build(ctx, a, a.config.Sources[s.name])
+	if err != nil {
+		return brought, err
+	}
+	intake, err := a.intake(ctx)
+	if err != nil {
+		return brought, err
+	}
+	changed := false
+	intake.Save = func(ctx context.Context, b pricing.Batch, sifted pricing.Sifted) error {
+		r, err := a.db.SavePrices(ctx, postgres.PriceBatch{
+			Source: s.name, Region: b.Region, At: b.ObservedAt, Offers: sifted.Offers, Quarantined: sifted.Quarantined, Past: b.Past, Signals: b.Signals,
+			Full: true, Vouched: vouched(intake.Rules),
+		})
+		if err != nil {
+			return err
+		}
+		if b.Region != "" {
+			brought.regions++
+		}
+		brought.offers += r.Seen
+		brought.changed += r.New + r.Changed
+		brought.quarantined += r.Quarantined
+		brought.past += r.Past
+		brought.signals += len(b.Signals)
+		changed = changed || r.New+r.Changed+r.Gone > 0
+		if r.Alarm != "" {
+			a.metrics.alarms.WithLabelValues(s.name).Inc()
+			a.log.Warn("prices that are not taken as they came", slog.String("source", s.name), slog.String("region", b.Region), slog.String("alarm", r.Alarm))
+		}
+		return a.db.CollectionGoes(ctx, s.name, brought.String())
+	}
+	began := a.now()
+	err = intake.Collect(ctx, c)
+	if changed {
+		a.imports.Add(1)
+		a.sweeps.kick("plan")
+	}
+	a.log.Debug("prices collected", slog.String("source", s.name), slog.Duration("took", a.now().Sub(began)), slog.String("brought", brought.String()))
+	return brought, err
+}
+
+// intake knows the market as it is stored and what operators decided.
+func (a *App) intake(ctx context.Context) (pricing.Intake, error) {
+	rules, err := a.db.PriceRules(ctx, a.now())
+	if err != nil {
+		return pricing.Intake{}, err
+	}
+	offers, err := a.db.Offers(ctx, postgres.OfferFilter{})
+	if err != nil {
+		return pricing.Intake{}, err
+	}
+	// Only what is fresh and from a live source is worth comparing with.
+	known := slices.DeleteFunc(a.usable(offers), func(o purser.Offer) bool { return pricing.Ageless(o) })
+	return pricing.Intake{Market: pricing.NewMarket(known), Rules: rules}, nil
+}
+
+// vouched are the offers whose sudden fall an operator has released.
+func vouched(rules []purser.PriceRule) map[purser.OfferID]purser.PriceRule {
+	out := map[purser.OfferID]purser.PriceRule{}
+	for _, r := range rules {
+		if r.Reason == purser.QuarantineFell {
+			out[r.Offer] = r
+		}
+	}
+	return out
 }
 
 // sourcePrivate is the feed of the operator's own hosts on this host.
 func (a *App) sourcePrivate() string { return "private@" + a.host }
 
 // collectPrivate stores what providers have of their own as offers. The operator
-// declared it, so it needs no sieve; what is declared no longer is gone.
+// declared it, so it needs no sieve; what is declared no longer is gone. How the price
+// was found (given, from power, from amortization) is part of the source's name.
 func (a *App) collectPrivate(ctx context.Context) error {
 	now := a.now()
-	var all []purser.Offer
+	known, err := a.db.Sources(ctx)
+	if err != nil {
+		return err
+	}
+	groups := map[string][]purser.Offer{a.sourcePrivate(): nil}
+	for _, s := range known {
+		if s.Name == a.sourcePrivate() || strings.HasPrefix(s.Name, a.sourcePrivate()+":") {
+			groups[s.Name] = nil
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
 		o, ok := providers.OffererOf(a.providers[name])
 		if !ok {
@@ -46,35 +156,49 @@ func (a *App) collectPrivate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, offers...)
+		for _, offer := range offers {
+			source := a.sourcePrivate()
+			if _, how, ok := strings.Cut(offer.Source, ":"); ok {
+				source += ":" + how
+			}
+			offer.ValidFrom, offer.ObservedAt, offer.Source = now, now, source
+			groups[source] = append(groups[source], offer)
+		}
 	}
-	for i := range all {
-		all[i].ValidFrom, all[i].ObservedAt, all[i].Source = now, now, a.sourcePrivate()
+	// Those that have offers come first, so that an offer that changes groups is not gone
+	// in between.
+	names := slices.SortedFunc(maps.Keys(groups), func(x, y string) int {
+		return cmp.Or(len(groups[y])-len(groups[x]), strings.Compare(x, y))
+	})
+	for _, name := range names {
+		if _, err := a.db.SavePrices(ctx, postgres.PriceBatch{Source: name, At: now, Offers: groups[name], Full: true, Trusted: true}); err != nil {
+			return err
+		}
 	}
-	_, err := a.db.SavePrices(ctx, a.sourcePrivate(), now, all, nil, true)
-	return err
+	return nil
 }
 
-// firstPrices collects before the first plan, so that a fresh server has offers.
+// firstPrices collects what needs no network before the first plan, so that a fresh
+// server has offers. The other sources follow by their schedule.
 func (a *App) firstPrices(ctx context.Context) error {
 	began := time.Now()
-	if err := a.collect(ctx); err != nil {
+	for _, s := range a.sources {
+		if !s.always || !a.config.enabled(s) {
+			continue
+		}
+		// Another server that is starting collects the same: what it brings is there soon.
+		if err := a.collect(ctx, s); err != nil && purser.KindOf(err) != purser.KindConflict {
+			return err
+		}
+	}
+	if err := a.collectPrivate(ctx); err != nil {
 		return err
 	}
 	a.log.Debug("prices collected", slog.Duration("took", time.Since(began)))
 	return nil
 }
 
-// usable are the offers that a plan may buy: fresh, and of a provider that is
-// enabled. In rehearsal every provider is.
+// usable are the offers that a plan may buy. In rehearsal every provider's are.
 func (a *App) usable(offers []purser.Offer) []purser.Offer {
-	fresh := pricing.DefaultFreshness()
-	now := a.now()
-	out := offers[:0:0]
-	for _, o := range offers {
-		if !fresh.Stale(o, now) {
-			out = append(out, o)
-		}
-	}
-	return out
+	return pricing.Plannable(offers, a.config.freshness(), a.now())
 }

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,12 +29,16 @@ const (
 
 // sweep is one piece of scheduled work.
 type sweep struct {
-	name     string // of its last_run row; those of one host carry its name
-	schedule cron.Schedule
+	name     string        // of its last_run row; those of one host carry its name
+	schedule cron.Schedule // nil: it runs only when it is kicked
+	jitter   time.Duration // a tick is taken this much later
+	patient  bool          // a run that failed for a while is tried again before its next tick
 	timeout  time.Duration
 	run      func(context.Context) error
 	next     time.Time
 	asked    time.Time // when a claim failed last
+	again    time.Time // when a run that failed is tried again; zero: at its next tick
+	failures int       // in a row
 	kicked   chan struct{}
 	running  sync.Mutex // one run at a time in this process
 
@@ -63,11 +69,14 @@ func (w *sweep) halt() {
 // make a sweep wait for the time that it knew: the next tick is never further away
 // than the schedule has it.
 func (w *sweep) due(now time.Time) (time.Time, bool) {
+	if w.schedule == nil {
+		return time.Time{}, false
+	}
 	next := w.schedule.Next(now)
 	if w.next.After(next) {
 		w.next = next
 	}
-	if now.Before(w.next) || now.Before(w.asked.Add(claimAgain)) && !now.Before(w.asked) {
+	if now.Before(w.next.Add(w.jitter)) || now.Before(w.asked.Add(claimAgain)) && !now.Before(w.asked) {
 		return time.Time{}, false
 	}
 	return w.next, true
@@ -88,12 +97,13 @@ func (a *App) newSweeps() (*sweeps, error) {
 		timeout    time.Duration
 		run        func(context.Context) error
 	}{
-		{"collect", a.config.Sweeps.Collect, false, 10 * time.Minute, a.collect},
+		{"collect", a.config.Sweeps.Collect, true, 10 * time.Minute, a.collectPrivate},
 		{"plan", a.config.Sweeps.Plan, false, a.config.PlanTime + time.Minute, a.plan},
 		{"reconcile", a.config.Sweeps.Reconcile, true, 2 * time.Minute, a.reconcile},
 		{"charge", a.config.Sweeps.Charge, false, 5 * time.Minute, func(ctx context.Context) error { _, err := a.charge(ctx); return err }},
 		{"prune", a.config.Sweeps.Prune, false, 10 * time.Minute, a.prune},
 		{"rebalance", a.config.Sweeps.Rebalance, false, a.config.PlanTime + time.Minute, a.scheduledRebalance},
+		{"hazard", a.config.Sweeps.Hazard, false, 5 * time.Minute, a.estimateHazards},
 	} {
 		schedule, err := scheduleParser().Parse(w.expr)
 		if err != nil {
@@ -105,7 +115,34 @@ func (a *App) newSweeps() (*sweeps, error) {
 		}
 		s.list[w.name] = &sweep{name: name, schedule: schedule, timeout: w.timeout, run: w.run, kicked: make(chan struct{}, 1)}
 	}
-	return s, nil
+	return s, s.addSources(a)
+}
+
+// sweepOf is the name of a source's sweep.
+func sweepOf(source string) string { return "collect:" + source }
+
+// collectTime bounds one collection of a source.
+const collectTime = time.Hour
+
+// addSources makes a sweep of every source; those that are not enabled run only when
+// they are asked for.
+func (s *sweeps) addSources(a *App) error {
+	for _, src := range a.sources {
+		name := sweepOf(src.name)
+		w := &sweep{
+			name: name, jitter: jitter(a.installation, src.name), patient: true, timeout: collectTime, kicked: make(chan struct{}, 1),
+			run: func(ctx context.Context) error { return a.collect(ctx, src) },
+		}
+		if a.config.enabled(src) {
+			schedule, err := scheduleParser().Parse(cmp.Or(a.config.Sources[src.name].Schedule, src.schedule))
+			if err != nil {
+				return purser.Wrap(purser.KindInvalid, "app.sweeps", err)
+			}
+			w.schedule = schedule
+		}
+		s.list[name] = w
+	}
+	return nil
 }
 
 func (a *App) startSweeps(work context.Context) error {
@@ -114,8 +151,8 @@ func (a *App) startSweeps(work context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.next = a.now() // never ran: due now
-		if !last.IsZero() {
+		w.next = a.now().Add(-w.jitter) // never ran: due now
+		if !last.IsZero() && w.schedule != nil {
 			w.next = w.schedule.Next(last) // in the past when ticks were missed: they are caught up once
 		}
 		a.background.Go(func() { a.sweeps.loop(work, w) })
@@ -149,6 +186,9 @@ func (s *sweeps) tick(ctx context.Context, w *sweep) {
 	now := s.app.now()
 	due, ok := w.due(now)
 	if !ok {
+		if !w.again.IsZero() && !now.Before(w.again) {
+			s.once(ctx, w) // this process knows of the failure; its tick is its own
+		}
 		return
 	}
 	claimed, err := s.claim(ctx, w, due, now)
@@ -193,6 +233,10 @@ func (s *sweeps) once(ctx context.Context, w *sweep) {
 		return
 	}
 	err := s.guarded(ctx, w)
+	if w.patient && purser.KindOf(err) == purser.KindConflict {
+		return // another server is at it
+	}
+	w.later(err, s.app.now())
 	failure := ""
 	if err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
@@ -207,6 +251,31 @@ func (s *sweeps) once(ctx context.Context, w *sweep) {
 	if err := s.app.db.SweepDone(end, w.name, s.app.now(), failure); err != nil {
 		s.app.log.Warn("sweep's end could not be kept", slog.String("sweep", w.name), slog.Any("error", err))
 	}
+}
+
+// The pauses after which a run that failed is tried again: longer each time.
+const (
+	firstPause = time.Minute
+	mostPause  = time.Hour
+)
+
+// later says when a run is tried again: what did not answer or throttled after a
+// while, or when it says so itself; what refused or is broken, at its next tick.
+func (w *sweep) later(err error, now time.Time) {
+	w.again = time.Time{}
+	if err == nil || !w.patient {
+		w.failures = 0
+		return
+	}
+	w.failures++
+	if k := purser.KindOf(err); k != purser.KindUnavailable && k != purser.KindThrottled {
+		return
+	}
+	pause := min(firstPause<<min(w.failures-1, 10), mostPause)
+	if e, ok := errors.AsType[*purser.Error](err); ok {
+		pause = max(pause, e.RetryAfter)
+	}
+	w.again = now.Add(pause)
 }
 
 func (s *sweeps) guarded(ctx context.Context, w *sweep) (err error) {
@@ -228,6 +297,17 @@ func (s *sweeps) kick(name string) {
 	case s.list[name].kicked <- struct{}{}:
 	default:
 	}
+}
+
+// names are those of all sweeps but some.
+func (s *sweeps) names(but ...string) []string {
+	var out []string
+	for name := range s.list {
+		if !slices.Contains(but, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // pause stops sweeps from beginning, cancels those that are under way, and waits for

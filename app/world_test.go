@@ -63,6 +63,11 @@ func (f *feed) Collect(_ context.Context, emit func(pricing.Batch) error) error 
 	return emit(b)
 }
 
+// feedOf makes a source of a collector.
+func feedOf(name string, c pricing.Collector) source {
+	return source{name: name, always: true, schedule: "@every 1h", build: func(context.Context, *App, SourceConfig) (pricing.Collector, error) { return c, nil }}
+}
+
 // solver is one for all worlds.
 var solver = sync.OnceValues(func() (*highs.Runtime, error) {
 	return highs.New(context.Background(), highs.Config{CacheDir: compiled})
@@ -106,7 +111,7 @@ func newWorldOn(t *testing.T, dsn string, clock *hand, host string) *world {
 	rt, err := solver()
 	w.must(err)
 	a.solver, a.url = rt, "http://127.0.0.1:1"
-	a.collectors = []pricing.Collector{w.feed}
+	a.sources = []source{feedOf("feed", w.feed)}
 	a.providers = map[string]providers.Provider{localHolder: w.cloud.Provider(a.installation)}
 	a.fleet, err = fleet.New(fleet.Config{
 		Store: a.db, Upkeep: a.db, Providers: a.providers, Installation: a.installation, Secret: a.secret, Host: host, ServerURL: a.url, Logger: a.log, Now: a.now,
@@ -140,7 +145,7 @@ func (w *world) price(prices map[string]float64) {
 		w.feed.offers = append(w.feed.offers, o)
 	}
 	w.feed.mu.Unlock()
-	w.must(w.collect(w.t.Context()))
+	w.must(w.collect(w.t.Context(), w.sources[0]))
 }
 
 func (w *world) submit(text string) {

@@ -10,9 +10,10 @@ import (
 type Limits struct {
 	Quotas []purser.Quota `json:"quotas,omitempty"`
 	// Private are machines of the user's own as offers: option private, limit the
-	// count of equal machines, price what an hour of one costs (0 when it is paid
-	// for already). Provider and source are "private"; ValidFrom and ObservedAt
-	// are left to the caller.
+	// count of equal machines, price what an hour of one costs. Provider is
+	// "private", and so is the source, with a colon and how the price came about
+	// where it was not written: private:amortization+power. ValidFrom and
+	// ObservedAt are left to the caller.
 	Private []purser.Offer `json:"private,omitempty"`
 }
 
@@ -66,32 +67,6 @@ var quotaTable = table[purser.Quota]{what: "a quota", fields: []field[purser.Quo
 		q.Limit = int64(n)
 		return err
 	}},
-}}
-
-var machineTable = table[purser.Offer]{what: "a private machine", fields: []field[purser.Offer]{
-	{"name", func(_ *reader, o *purser.Offer, v value) (err error) {
-		o.InstanceType, err = v.name("a machine")
-		return
-	}},
-	{"accelerators", func(_ *reader, o *purser.Offer, v value) error {
-		m, err := v.oneModel(true)
-		o.Accelerator, o.Devices, o.DeviceMemoryMiB = m.name, m.devices, m.memory
-		return err
-	}},
-	{"cpus", func(_ *reader, o *purser.Offer, v value) (err error) { o.MilliCPU, err = v.cpus(); return }},
-	{"memory", func(_ *reader, o *purser.Offer, v value) (err error) { o.MemoryMiB, err = v.memory(); return }},
-	{"count", func(_ *reader, o *purser.Offer, v value) (err error) { o.Limit, err = v.integer(1, 1e6); return }},
-	{"region", func(_ *reader, o *purser.Offer, v value) (err error) { o.Region, err = v.word(); return }},
-	{"zone", func(_ *reader, o *purser.Offer, v value) (err error) { o.Zone, err = v.word(); return }},
-	{"country", func(_ *reader, o *purser.Offer, v value) error {
-		s, err := v.country()
-		if s == "EU" {
-			err = v.fail("name the member state, such as DE", "a machine stands in a country, not in the EU at large")
-		}
-		o.Country = s
-		return err
-	}},
-	{"usd_per_hour", func(_ *reader, o *purser.Offer, v value) (err error) { o.UnitPrice, err = v.price(); return }},
 }}
 
 // oneModel reads an accelerator that is exactly one model: a machine has one,
@@ -196,35 +171,6 @@ func readQuotas(r *reader, list value) ([]purser.Quota, error) {
 			return nil, item.fail("", "%s", err)
 		}
 		out = append(out, q)
-	}
-	return out, nil
-}
-
-func readMachines(r *reader, list value) ([]purser.Offer, error) {
-	var out []purser.Offer
-	first := map[purser.OfferID]int{}
-	for _, item := range list.items() {
-		o := purser.Offer{Provider: PrivateProvider, Region: DefaultSite, Option: purser.Private, Limit: 1, Source: PrivateProvider}
-		w, err := machineTable.read(r, item, &o)
-		if err != nil {
-			return nil, err
-		}
-		for _, need := range []string{"name", "cpus", "memory"} {
-			if !w.has(need) {
-				return nil, item.fail("write {name: rack1, accelerators: A100-80GB:8, cpus: 96, memory: 1TiB}", "a private machine needs %s", need)
-			}
-		}
-		if o.MilliCPU == 0 || o.MemoryMiB == 0 {
-			return nil, item.fail("", "a machine has vCPUs and memory")
-		}
-		if line, ok := first[o.ID()]; ok {
-			return nil, w["name"].fail("use count for equal machines", "two machines are named %q in one place; the first stands in line %d", clip(o.InstanceType), line)
-		}
-		first[o.ID()] = w["name"].at.Line
-		if err := o.Check(); err != nil {
-			return nil, item.fail("", "%s", err)
-		}
-		out = append(out, o)
 	}
 	return out, nil
 }

@@ -38,6 +38,8 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 		{"the limits file", limits, limitsTable.names()},
 		{"quota", def(t, limits, "quota"), quotaTable.names()},
 		{"machine", def(t, limits, "machine"), machineTable.names()},
+		{"amortization", def(t, limits, "amortization"), amortizationTable.names()},
+		{"power", def(t, limits, "power"), powerTable.names()},
 	} {
 		var inSchema []string
 		for name := range c.schema["properties"].(map[string]any) {
@@ -103,6 +105,19 @@ func TestSchemaRefuses(t *testing.T) {
 		"cpus-huge.yaml", "cpus-plus.yaml", "memory-list.yaml", "empty-regions.yaml", "checkpoint-no-every.yaml", "data-no-size.yaml", "any-of-and-variants.yaml",
 	} {
 		if conforms(s, s, generic(t, filepath.Join("testdata/bad", name)), "") == "" {
+			t.Errorf("%s conforms to the schema", name)
+		}
+	}
+}
+
+// TestLimitsSchemaRefuses holds the same of a private machine's price.
+func TestLimitsSchemaRefuses(t *testing.T) {
+	s := readSchema(t, LimitsSchema())
+	for _, name := range []string{
+		"machine-price.yaml", "machine-two-prices.yaml", "machine-price-and-power.yaml", "amortization-part.yaml", "amortization-years.yaml",
+		"amortization-utilization.yaml", "amortization-usd.yaml", "power-watts.yaml", "power-pue.yaml", "power-kwh.yaml", "power-field.yaml",
+	} {
+		if conforms(s, s, generic(t, filepath.Join("testdata/bad-limits", name)), "") == "" {
 			t.Errorf("%s conforms to the schema", name)
 		}
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,9 +37,12 @@ func (db *DB) ChargeInputs(ctx context.Context, now time.Time) (inputs []ChargeI
 			if since.IsZero() {
 				since = l.RunningAt
 			}
-			if inputs[i].Prices, err = priceHistory(ctx, t, l.Offer.ID(), since, now); err != nil {
+			points, err := priceHistory(ctx, t, l.Offer.ID(), since, now)
+			if err != nil {
 				return err
 			}
+			// A machine that runs on goes on at its price when no more can be had.
+			inputs[i].Prices = slices.DeleteFunc(points, func(p purser.PricePoint) bool { return p.Gone })
 		}
 		return nil
 	})

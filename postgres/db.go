@@ -21,6 +21,9 @@ type DB struct {
 	river *river.Client[pgx.Tx] // inserts only
 	log   *slog.Logger
 	now   func() time.Time
+
+	offerKeys offerKeys
+	months    months
 }
 
 // Options of Open.

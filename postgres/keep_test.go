@@ -15,7 +15,7 @@ func TestCharges(t *testing.T) {
 	s := newScene(t)
 	spot, od := offer(purser.Spot), offer(purser.OnDemand)
 	spot.UnitPrice, od.UnitPrice = 10e9, 40e9
-	must(s.SavePrices(t.Context(), "feed", start.Add(-time.Hour), []purser.Offer{seen(spot, 9e9, start.Add(-time.Hour)), seen(od, 40e9, start.Add(-time.Hour))}, nil, false))(t)
+	must(s.SavePrices(t.Context(), PriceBatch{Source: "feed", At: start.Add(-time.Hour), Offers: []purser.Offer{seen(spot, 9e9, start.Add(-time.Hour)), seen(od, 40e9, start.Add(-time.Hour))}}))(t)
 	job := s.submit(training("a", 1))
 	lease := s.place(spot, s.tasks(job)[0])
 	if in := must(s.ChargeInputs(t.Context(), s.clock.now()))(t); len(in) != 0 {
@@ -25,7 +25,7 @@ func TestCharges(t *testing.T) {
 	s.report(lease, is(s.tasks(job)[0].ID, purser.TaskRunning))
 	begun := s.lease(lease).RunningAt
 	change := begun.Add(10 * time.Minute)
-	must(s.SavePrices(t.Context(), "feed", change, []purser.Offer{seen(spot, 12e9, change)}, nil, false))(t)
+	must(s.SavePrices(t.Context(), PriceBatch{Source: "feed", At: change, Offers: []purser.Offer{seen(spot, 12e9, change)}}))(t)
 	now := s.clock.pass(20 * time.Minute)
 	in := must(s.ChargeInputs(t.Context(), now))(t)
 	if len(in) != 1 || in[0].OnDemand != 40e9 || len(in[0].Tasks) != 1 || len(in[0].Prices) != 2 || in[0].Prices[0].UnitPrice != 9e9 || in[0].Prices[1].UnitPrice != 12e9 || !in[0].Prices[1].From.Equal(change) {

@@ -141,12 +141,12 @@ func TestPartitions(t *testing.T) {
 	before := parts()
 	old := offer(purser.Spot)
 	old.ObservedAt, old.ValidFrom = time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC), time.Date(2024, 2, 29, 0, 0, 0, 0, time.UTC)
-	must(db.SavePrices(t.Context(), "old", old.ObservedAt, []purser.Offer{old}, nil, false))(t)
+	must(db.SavePrices(t.Context(), PriceBatch{Source: "old", At: old.ObservedAt, Offers: []purser.Offer{old}}))(t)
 	if got := parts(); got != before+3 {
 		t.Errorf("%d partitions became %d; want February 2024 and the two months after it", before, got)
 	}
 	// A point in the default partition moves along when its month gets one.
-	must(db.Pool().Exec(t.Context(), "insert into price_points values (1, '2020-05-05', 1, 'x', '2020-05-05')"))(t)
+	must(db.Pool().Exec(t.Context(), "insert into price_points values ('2020-05-05', 1, '2020-05-05', 1, 1)"))(t)
 	must(db.Pool().Exec(t.Context(), "select ensure_partitions('2020-05-20 10:00+02')"))(t)
 	var left, in int
 	err := db.Pool().QueryRow(t.Context(), "select (select count(*) from price_points_default), (select count(*) from price_points_y2020m05)").Scan(&left, &in)

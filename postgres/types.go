@@ -7,14 +7,16 @@ import (
 )
 
 // PriceReport says what SavePrices did with a batch. Seen is the sum of New,
-// Changed, Unchanged and Older.
+// Changed, Unchanged, Older and Held.
 type PriceReport struct {
 	Seen        int // offers in the batch, each counted once
 	New         int // offers that were not known
 	Changed     int // offers whose price changed
 	Unchanged   int // offers that cost what they did; only the time of the sighting moved
 	Older       int // offers that a later sighting, or an equal one of another source, is known of; left as they are
-	Quarantined int // prices that are not believed
+	Held        int // offers whose price fell so far that it is held back until it is seen again
+	Quarantined int // prices that are not believed, held ones among them
+	Past        int // earlier prices that were new
 	Gone        int // offers of the source that the full batch no longer has
 	Alarm       string
 }
@@ -26,19 +28,46 @@ type OfferFilter struct {
 	Accelerators []string // canonical names; any of them
 	Option       purser.PurchaseOption
 	Source       string
-	Gone         bool // those that are gone as well
-	Limit        int  // 0: no limit
+	ID           purser.OfferID // only this one
+	Accelerated  bool           // only machines with devices
+	Gone         bool           // those that are gone as well
+	AsOf         time.Time      // the prices that were in force then; zero: now
+	Limit        int            // 0: no limit
 }
 
 // Source is a feed of prices and how it fares.
 type Source struct {
 	Name        string
 	LastAt      time.Time // the last batch that was saved
-	FailedAt    time.Time // the last failure; zero once a batch was saved after it
+	FailedAt    time.Time // the last collection that failed, wholly or in part; zero when the last one did not
 	LastError   string    // of FailedAt
-	Alarm       string    // why a batch was not taken whole, e.g. too many offers had vanished
+	ErrorKind   string    // of LastError
+	Failures    int       // collections in a row that failed
+	BeganAt     time.Time // the collection under way; zero: none is
+	EndedAt     time.Time // the last collection, well or not
+	Progress    string    // of it, or what the last one brought
+	Alarm       string    // why batches were not taken whole, e.g. too many offers had vanished
+	Regions     int       // that it is collected by; 0: as a whole
 	Offers      int       // known by it and not gone
 	Quarantined int       // not believed now
+}
+
+// QuarantineFilter selects prices that are not believed. Zero fields select all
+// that are to be reviewed.
+type QuarantineFilter struct {
+	Source string
+	Offer  purser.OfferID
+	Reason purser.QuarantineReason
+	Kept   bool // those that were reviewed and left as well
+	Limit  int  // 0: no limit
+}
+
+// Held is a price in quarantine.
+type Held struct {
+	purser.Quarantined
+	Source, Region          string // of the scope that had it
+	FirstSeenAt, LastSeenAt time.Time
+	KeptAt                  time.Time // when an operator let it be; zero: not reviewed
 }
 
 // JobFilter selects jobs, newest first. Zero fields select all.

@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -18,13 +19,15 @@ func Age(o purser.Offer, now time.Time) time.Duration { return max(now.Sub(o.Obs
 // Ageless says whether the offer stays usable however old its price is: the
 // bundled list, whose age is shown instead, and private machines.
 func Ageless(o purser.Offer) bool {
-	return o.Option == purser.Private || o.Source == SourceBundled || strings.HasPrefix(o.Source, SourceBundled+":")
+	return o.Option == purser.Private || isBundled(o)
 }
 
 // Freshness is the age from which on a price is too old to plan with.
 type Freshness struct {
 	Spot  time.Duration // 0: spot prices do not age
 	Other time.Duration // 0: other prices do not age
+	// Sources have an age of their own for all that they say.
+	Sources map[string]time.Duration
 }
 
 // DefaultFreshness lets spot prices live for a day, since the slowest spot market
@@ -39,5 +42,38 @@ func (f Freshness) Stale(o purser.Offer, now time.Time) bool {
 	if o.Option == purser.Spot {
 		limit = f.Spot
 	}
+	if own, ok := f.Sources[o.Source]; ok {
+		limit = own
+	}
 	return limit > 0 && !Ageless(o) && Age(o, now) > limit
+}
+
+// Plannable are the offers that a plan may rely on:
+//
+//   - their price is not stale;
+//   - a machine can be had for it when it is asked for: capacity that is waited for
+//     (flex-start), bought ahead (capacity blocks) or billed by requests (serverless) is
+//     shown and not planned with;
+//   - those of the bundled list only where nothing else knows fresh prices of the provider.
+func Plannable(offers []purser.Offer, f Freshness, now time.Time) []purser.Offer {
+	out := offers[:0:0]
+	live := map[string]bool{}
+	for _, o := range offers {
+		switch o.Option {
+		case purser.FlexStart, purser.CapacityBlock, purser.Serverless:
+			continue
+		}
+		if f.Stale(o, now) {
+			continue
+		}
+		if !isBundled(o) {
+			live[o.Provider] = true
+		}
+		out = append(out, o)
+	}
+	return slices.DeleteFunc(out, func(o purser.Offer) bool { return isBundled(o) && live[o.Provider] })
+}
+
+func isBundled(o purser.Offer) bool {
+	return o.Source == SourceBundled || strings.HasPrefix(o.Source, SourceBundled+":")
 }

@@ -10,8 +10,9 @@ import (
 // typePlace is a type in a region: where spot and on demand are comparable.
 type typePlace struct{ provider, region, instanceType string }
 
-// flagPairs flags both sides of each pair in which spot costs more than on demand.
-func flagPairs(held []candidate) {
+// flagPairs flags both sides of each pair in which spot costs more than on demand. Of
+// a pair whose on-demand side is known from the market alone, the spot side is flagged.
+func flagPairs(held []candidate, market *Market) {
 	onDemand := map[typePlace][]int{}
 	for i := range held {
 		if o := held[i].row.Offer; o.Option == purser.OnDemand {
@@ -24,7 +25,11 @@ func flagPairs(held []candidate) {
 		if spot.Option != purser.Spot {
 			continue
 		}
-		j := counterpart(held, onDemand[typePlace{spot.Provider, spot.Region, spot.InstanceType}], spot.Zone)
+		beside := onDemand[typePlace{spot.Provider, spot.Region, spot.InstanceType}]
+		if p := market.onDemand(spot); len(beside) == 0 && p > 0 && spot.UnitPrice > p {
+			held[i].flag(purser.QuarantineSpotAbove, "spot costs %s, on demand %s", usd(spot.UnitPrice), usd(p))
+		}
+		j := counterpart(held, beside, spot.Zone)
 		if j < 0 || spot.UnitPrice <= held[j].row.Offer.UnitPrice {
 			continue
 		}
@@ -56,19 +61,15 @@ func counterpart(held []candidate, onDemand []int, zone string) int {
 }
 
 // flagOutliers flags prices above medianFactor × the type's median over regions.
-func flagOutliers(held []candidate) {
-	type key struct {
-		provider, instanceType string
-		option                 purser.PurchaseOption
-	}
-	groups := map[key][]int{}
+func flagOutliers(held []candidate, market *Market) {
+	groups := map[typeOption][]int{}
 	for i := range held {
 		o := held[i].row.Offer
-		k := key{o.Provider, o.InstanceType, o.Option}
+		k := typeOption{o.Provider, o.InstanceType, o.Option}
 		groups[k] = append(groups[k], i)
 	}
-	for _, members := range groups {
-		m, ok := medianOverRegions(held, members)
+	for k, members := range groups {
+		m, ok := medianOverRegions(held, members, market.regions(k.provider, k.instanceType, k.option))
 		if !ok {
 			continue
 		}
@@ -81,12 +82,26 @@ func flagOutliers(held []candidate) {
 }
 
 // medianOverRegions is the median of the regions' medians, and false with fewer
-// than medianRegions regions.
-func medianOverRegions(held []candidate, members []int) (purser.USDPerHour, bool) {
+// than medianRegions regions. Of a region that the members lie in, only they count;
+// of the others, what the market knows.
+func medianOverRegions(held []candidate, members []int, known map[string]zones) (purser.USDPerHour, bool) {
 	byRegion := map[string][]purser.USDPerHour{}
 	for _, i := range members {
 		o := held[i].row.Offer
 		byRegion[o.Region] = append(byRegion[o.Region], o.UnitPrice)
+	}
+	if len(byRegion)+len(known) < medianRegions {
+		return 0, false
+	}
+	for region, list := range known {
+		if _, ok := byRegion[region]; ok {
+			continue
+		}
+		prices := make([]purser.USDPerHour, len(list))
+		for i, z := range list {
+			prices[i] = z.price
+		}
+		byRegion[region] = prices
 	}
 	if len(byRegion) < medianRegions {
 		return 0, false

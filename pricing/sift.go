@@ -19,7 +19,12 @@ const (
 // rules of the package comment. It is pure; the result does not depend on the
 // order of the rows, and len(rows) = Offers + Quarantined + Merged. Rules that
 // compare rows see only the rows given, so give a whole feed at once.
-func Sift(rows []Row) Sifted {
+func Sift(rows []Row) Sifted { return SiftAmong(rows, nil) }
+
+// SiftAmong is Sift for a part of a feed, such as one region: the rules that compare
+// rows also look at what the market is known to cost elsewhere, but only rows are
+// quarantined.
+func SiftAmong(rows []Row, market *Market) Sifted {
 	var out Sifted
 	held := make([]candidate, 0, len(rows))
 	know := lookup{map[string]purser.Accelerator{}, map[[2]string]string{}}
@@ -32,8 +37,8 @@ func Sift(rows []Row) Sifted {
 		held = append(held, candidate{id: r.Offer.ID(), row: r})
 	}
 	held = out.dedupe(held)
-	flagPairs(held)
-	flagOutliers(held)
+	flagPairs(held, market)
+	flagOutliers(held, market)
 	out.Offers = make([]purser.Offer, 0, len(held))
 	for _, c := range held {
 		if c.reason != "" {
@@ -200,6 +205,10 @@ func preferred(a, b Row) int {
 		cmp.Compare(x.Devices, y.Devices), cmp.Compare(x.MilliCPU, y.MilliCPU), cmp.Compare(x.MemoryMiB, y.MemoryMiB),
 		cmp.Compare(x.DeviceMemoryMiB, y.DeviceMemoryMiB), cmp.Compare(x.DiskMiB, y.DiskMiB), strings.Compare(x.Accelerator, y.Accelerator),
 		strings.Compare(x.Source, y.Source), cmp.Compare(x.Limit, y.Limit), strings.Compare(x.Country, y.Country), strings.Compare(a.Place, b.Place))
+}
+
+func (s *Sifted) sortOffers() {
+	slices.SortFunc(s.Offers, func(a, b purser.Offer) int { return cmp.Compare(a.ID(), b.ID()) })
 }
 
 func (s *Sifted) sortQuarantined() {

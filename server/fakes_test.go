@@ -25,7 +25,7 @@ type fake struct {
 
 func parts(f *fake) server.Parts {
 	return server.Parts{
-		Health: f, Access: access{f}, Jobs: jobs{f}, Logs: logs{f}, Plans: plans{f}, Prices: prices{f}, Leases: leases{}, Money: money{},
+		Health: f, Access: access{f}, Jobs: jobs{f}, Logs: logs{f}, Plans: plans{f}, Prices: prices{f}, Feeds: feeds{}, Reviews: feeds{}, Leases: leases{}, Money: money{},
 		Tokens: tokens{}, Events: events{f}, Agents: agents{},
 	}
 }
@@ -132,16 +132,48 @@ func (plans) Rebalance(context.Context, string, bool) (api.Rebalanced, error) {
 
 type prices struct{ *fake }
 
-func (prices) Offers(context.Context, server.OfferQuery) ([]purser.Offer, error) {
-	return []purser.Offer{{Provider: "aws", Region: "us-east-1", InstanceType: "p5.48xlarge", Option: purser.Spot, UnitPrice: 10_239_700_000, Shape: purser.Shape{Accelerator: "H100", Devices: 8000}}}, nil
+func (prices) Offers(context.Context, server.OfferQuery) (api.Offers, error) {
+	return api.Offers{Offers: []api.Offer{api.OfferOf(purser.Offer{
+		Provider: "aws", Region: "us-east-1", InstanceType: "p5.48xlarge", Option: purser.Spot, UnitPrice: 10_239_700_000,
+		Shape: purser.Shape{Accelerator: "H100", Devices: 8000, DeviceMemoryMiB: 80 << 10},
+	})}}, nil
 }
 
-func (prices) History(context.Context, purser.OfferID, time.Time, time.Time) ([]purser.PricePoint, error) {
+func (prices) History(context.Context, purser.OfferID, time.Time, time.Time, bool) (api.PriceHistory, error) {
+	return api.PriceHistory{}, nil
+}
+
+func (prices) Cheapest(_ context.Context, q server.OfferQuery, from, to time.Time) (api.Cheapest, error) {
+	return api.Cheapest{Per: q.Per, Steps: []api.CheapestStep{{From: from}, {From: to}}}, nil
+}
+
+func (prices) Hazards(context.Context, string, string, string) (api.Hazards, error) {
+	return api.Hazards{Hazards: []api.Hazard{}}, nil
+}
+
+// feeds has one source, and one price in quarantine.
+type feeds struct{}
+
+func (feeds) Sources(context.Context) ([]api.Source, error) { return nil, nil }
+
+func (feeds) Collect(_ context.Context, _, source string) (api.Source, error) {
+	return api.Source{Name: source}, nil
+}
+
+func (feeds) Quarantine(context.Context, server.QuarantineQuery) ([]api.QuarantinedPrice, error) {
 	return nil, nil
 }
-func (prices) Sources(context.Context) ([]api.Source, error) { return nil, nil }
-func (prices) Quarantine(context.Context, string, int) ([]purser.Quarantined, error) {
-	return nil, nil
+
+func (feeds) Release(_ context.Context, actor string, r api.Review) (purser.PriceRule, error) {
+	return purser.PriceRule{Offer: r.Offer, Reason: r.Reason, Actor: actor}, nil
+}
+func (feeds) Keep(context.Context, string, api.Review) error { return nil }
+func (feeds) Block(_ context.Context, actor string, r api.Review) (purser.PriceRule, error) {
+	return purser.PriceRule{Offer: r.Offer, Reason: purser.QuarantineByHand, Actor: actor}, nil
+}
+func (feeds) Rules(context.Context) ([]purser.PriceRule, error) { return nil, nil }
+func (feeds) DropRule(context.Context, string, purser.OfferID, purser.QuarantineReason) error {
+	return nil
 }
 
 func (p prices) Import(_ context.Context, _ string, f server.PriceFile) (api.PriceReport, error) {

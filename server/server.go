@@ -37,17 +37,19 @@ type Config struct {
 
 // Parts is what stands behind the operations.
 type Parts struct {
-	Health Health
-	Access Access
-	Jobs   Jobs
-	Logs   Logs
-	Plans  Plans
-	Prices Prices
-	Leases Leases
-	Money  Money
-	Tokens Tokens
-	Events Events
-	Agents Agents
+	Health  Health
+	Access  Access
+	Jobs    Jobs
+	Logs    Logs
+	Plans   Plans
+	Prices  Prices
+	Feeds   Feeds
+	Reviews Reviews
+	Leases  Leases
+	Money   Money
+	Tokens  Tokens
+	Events  Events
+	Agents  Agents
 }
 
 // Server is the HTTP side of Purser.

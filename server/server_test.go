@@ -292,7 +292,7 @@ func TestClientErrors(t *testing.T) {
 	if err != nil || r.Seen != len(content) || !bytes.Equal(h.imported, content) {
 		t.Errorf("import: %+v, %v", r, err)
 	}
-	offers, err := api.NewClient(h.url, "viewer").Offers(ctx, nil)
+	offers, err := api.NewClient(h.url, "viewer").Prices(ctx, nil)
 	if err != nil || len(offers.Offers) != 1 || offers.Offers[0].UnitPrice != 10_239_700_000 || offers.Offers[0].PerDevice != 1_279_962_500 {
 		t.Errorf("offers: %+v, %v", offers, err)
 	}

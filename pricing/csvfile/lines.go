@@ -24,13 +24,14 @@ const (
 type lineReader struct {
 	name    string
 	number  int // of the line last given, from 1
+	most    int // lines that it may have
 	scanner *bufio.Scanner
 }
 
 var gzipMagic = []byte{0x1f, 0x8b}
 
 func newLineReader(r io.Reader, name string) (*lineReader, error) {
-	l := &lineReader{name: name, number: 1} // for errors before the first line
+	l := &lineReader{name: name, number: 1, most: maxLines} // for errors before the first line
 	in := bufio.NewReaderSize(r, 1<<16)
 	start, err := in.Peek(len(gzipMagic))
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -72,8 +73,8 @@ func (l *lineReader) next() (string, bool, error) {
 	if l.number == 1 {
 		line = bytes.TrimPrefix(line, []byte("\ufeff"))
 	}
-	if l.number > maxLines {
-		return "", false, l.fail("", fmt.Sprintf("a price list has at most %d lines", maxLines), "")
+	if l.number > l.most {
+		return "", false, l.fail("", fmt.Sprintf("a price list has at most %d lines", l.most), "")
 	}
 	if !utf8.Valid(line) || bytes.ContainsFunc(line, isControl) {
 		return "", false, l.fail("", "this is not text", "a price list is CSV in UTF-8, plain or gzipped")

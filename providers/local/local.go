@@ -50,6 +50,7 @@ type Host struct {
 	Region    string            // Defaults to local.
 	Zone      string            // Defaults to Config.Host.
 	Country   string            // ISO 3166 alpha-2
+	Source    string            // who says the price. Defaults to local.
 }
 
 // Provider starts agents on this host.
@@ -119,7 +120,7 @@ func (p *Provider) offer(h Host) purser.Offer {
 	return purser.Offer{
 		Provider: Name, Region: cmp.Or(h.Region, "local"), Zone: cmp.Or(h.Zone, p.Host), InstanceType: h.Name, Option: purser.Private,
 		Shape: h.Shape, UnitPrice: h.UnitPrice, Limit: max(h.Count, 1), ValidFrom: p.since, ObservedAt: p.Now().UTC(),
-		Source: Name, Country: h.Country,
+		Source: cmp.Or(h.Source, Name), Country: h.Country,
 	}
 }
 
