@@ -131,6 +131,7 @@ func acceleratorKey(s string) string {
 // chip. Trainium and Inferentia are rough estimates; the A10G's is its cap as
 // the driver shows it, the T4G's the T4's.
 var accelerators = []Accelerator{
+	{"GB300", GPU, "nvidia", "GB300", 288, 2500, 1400, nil},
 	{"B300", GPU, "nvidia", "B300", 288, 2250, 1400, nil},
 	{"GB200", GPU, "nvidia", "GB200", 186, 2500, 1200, nil},
 	{"B200", GPU, "nvidia", "B200", 180, 2250, 1000, nil},
@@ -174,6 +175,7 @@ var accelerators = []Accelerator{
 	{"MI100", GPU, "amd", "MI100", 32, 92, 300, nil},
 	{"MI25", GPU, "amd", "MI25", 16, 0, 300, []string{"RADEON-MI25", "RADEONINSTINCTMI25"}},
 	{"V620", GPU, "amd", "V620", 32, 0, 300, []string{"RADEON-PRO-V620"}},
+	{"V710", GPU, "amd", "V710", 24, 0, 158, []string{"RADEON-PRO-V710"}},
 	{"V520", GPU, "amd", "V520", 8, 0, 225, []string{"RADEON-PRO-V520"}},
 	{"TPU-V6E", TPU, "google", "TPU-V6E", 32, 918, 300, []string{"v6e", "trillium"}},                 // estimated power
 	{"TPU-V5P", TPU, "google", "TPU-V5P", 95, 459, 450, []string{"v5p"}},                             // estimated power

@@ -178,7 +178,7 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 			return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "the configuration %s cannot be read: %w", path, err)
 		}
 	}
-	for _, section := range []string{"sweeps", "rebalance"} {
+	for _, section := range []string{"sweeps", "rebalance", "sources"} {
 		if v := k.Get(section); v == nil || reflect.DeepEqual(v, map[string]any{}) {
 			k.Delete(section) // a section without settings is none
 		}
@@ -186,10 +186,9 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 	if err := checkKeys(k.Keys(), path); err != nil {
 		return c, err
 	}
-	known := keys()
 	err := k.Load(env.Provider(".", env.Opt{Prefix: "PURSER_", TransformFunc: func(name, value string) (string, any) {
 		key := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "PURSER_")), "__", ".")
-		if value == "" || !slices.Contains(known, key) {
+		if ok, _ := knownKey(key); value == "" || !ok {
 			return "", nil // PURSER_URL and PURSER_TOKEN belong to the CLI
 		}
 		return key, value
@@ -211,27 +210,40 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 
 // keys are the names that a configuration may hold.
 func keys() []string {
-	names := []string{
+	return []string{
 		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "horizon",
 		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune", "sweeps.hazard",
 		"keep_logs", "keep_plans", "keep_prices",
 		"rebalance.threshold", "rebalance.min_gain_usd", "rebalance.min_share",
+		"sources.NAME.schedule", "sources.NAME.max_age", "sources.NAME.regions", "sources.NAME.key", "sources.NAME.project", "sources.NAME.url", "sources.NAME.file",
 	}
-	for _, s := range sourceNames() {
-		for _, k := range []string{"schedule", "max_age", "regions", "key", "project", "url", "file"} {
-			names = append(names, "sources."+s+"."+k)
-		}
+}
+
+// knownKey says whether a configuration may hold a key, and why not.
+func knownKey(key string) (ok bool, why string) {
+	if slices.Contains(keys(), key) && !strings.Contains(key, "NAME") {
+		return true, ""
 	}
-	return names
+	rest, isSource := strings.CutPrefix(key, "sources.")
+	if !isSource {
+		return false, "the settings are: " + strings.Join(keys(), ", ")
+	}
+	name, field, whole := strings.Cut(rest, ".")
+	switch {
+	case !slices.Contains(sourceNames(), name):
+		return false, "the sources are: " + strings.Join(sourceNames(), ", ")
+	case whole && !slices.Contains(keys(), "sources.NAME."+field):
+		return false, "a source has: schedule, max_age, regions, key, project, url, file"
+	}
+	return true, "" // a name alone has it collected
 }
 
 func checkKeys(have []string, path string) error {
-	known := keys()
 	for _, k := range have {
-		if !slices.Contains(known, k) {
+		if ok, why := knownKey(k); !ok {
 			return &purser.Error{
 				Kind: purser.KindInvalid, Op: "app.LoadConfig", Message: fmt.Sprintf("there is no setting %q", k),
-				Hint: "the settings are: " + strings.Join(known, ", "), Place: &purser.Place{File: path, Path: k},
+				Hint: why, Place: &purser.Place{File: path, Path: k},
 			}
 		}
 	}
@@ -259,6 +271,9 @@ func (c Config) check() error {
 	if err := c.checkAddresses(bad); err != nil {
 		return err
 	}
+	if err := c.checkSources(bad); err != nil {
+		return err
+	}
 	r := c.Rebalance
 	switch {
 	case c.MaxMachines < 1 || c.MaxMachines > 1000:
@@ -269,6 +284,8 @@ func (c Config) check() error {
 		return bad("plan_time", "the time for a plan lies between 50ms and 1h")
 	case c.SolverMemoryMiB < 64 || c.SolverMemoryMiB > 2048:
 		return bad("solver_memory_mib", "a solver's memory lies between 64 and 2048 MiB")
+	case c.KeepPrices < 62*24*time.Hour:
+		return bad("keep_prices", "changes of prices are kept for two months (1488h) at least")
 	case c.KeepLogs < time.Hour || c.KeepPlans < time.Hour:
 		return bad("keep_logs", "logs and plans are kept for an hour at least")
 	case !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel):
@@ -277,6 +294,23 @@ func (c Config) check() error {
 		return bad("data_dir", "the data folder must be an absolute path")
 	case !within(r.Threshold, 1e6) || !within(r.MinGain, 1e9) || !within(r.MinShare, 1):
 		return bad("rebalance", "the rule's figures must not be negative; a threshold is at most a million, a gain a billion, a share 1")
+	}
+	return nil
+}
+
+func (c Config) checkSources(bad func(key, message string) error) error {
+	for name, s := range c.Sources {
+		if s.Schedule != "" && s.Schedule != scheduleOff {
+			if _, err := scheduleParser().Parse(s.Schedule); err != nil {
+				return bad("sources."+name+".schedule", fmt.Sprintf("%q is neither a cron expression of six fields (seconds first) nor off: %v", s.Schedule, err))
+			}
+		}
+		if s.MaxAge < 0 {
+			return bad("sources."+name+".max_age", "an age is not negative")
+		}
+		if u, err := url.Parse(s.URL); s.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			return bad("sources."+name+".url", fmt.Sprintf("%q is not an address that begins with http:// or https://", s.URL))
+		}
 	}
 	return nil
 }

@@ -107,7 +107,7 @@ func TestConfigurationFiles(t *testing.T) {
 	if _, err := LoadConfig("/nowhere/c.yaml", nil); purser.KindOf(err) != purser.KindInvalid || !strings.Contains(err.Error(), "/nowhere/c.yaml") {
 		t.Errorf("a named file that is missing: %v", err)
 	}
-	for _, text := range []string{"", "# nothing\n", "sweeps:\n", "sweeps: {}\n"} {
+	for _, text := range []string{"", "# nothing\n", "sweeps:\n", "sweeps: {}\n", "sources:\n", "sources: {aws-spot: {}, azure: {schedule: off, max_age: 12h, regions: [eastus]}}\n"} {
 		if _, err := LoadConfig(written(t, "c.yaml", text), nil); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
@@ -121,6 +121,10 @@ func TestEverySettingIsKnownAndDescribed(t *testing.T) {
 	walk = func(prefix string, of reflect.Type) {
 		for i := range of.NumField() {
 			f := of.Field(i)
+			if f.Type.Kind() == reflect.Map { // of structs, by any name
+				walk(prefix+f.Tag.Get("koanf")+".NAME.", f.Type.Elem())
+				continue
+			}
 			if f.Type.Kind() == reflect.Struct {
 				walk(f.Tag.Get("koanf")+".", f.Type)
 				continue

@@ -12,7 +12,7 @@ import (
 func moved(t *testing.T) (w *world, from purser.LeaseID, task purser.TaskID) {
 	t.Helper()
 	w = newWorld(t)
-	w.price(map[string]float64{"a1": 2, "b1": 3})
+	w.price(map[string]float64{"a1": 2, "b1": 2.5})
 	w.submitSteady(1)
 	for id, tasks := range w.running() {
 		from, task = id, tasks[0]
@@ -26,10 +26,10 @@ func moved(t *testing.T) (w *world, from purser.LeaseID, task purser.TaskID) {
 	}
 	w.clock.pass(time.Hour)
 	w.report(from, purser.TaskRunning, task)
-	w.price(map[string]float64{"a1": 2, "b1": 0.2})
+	w.price(map[string]float64{"a1": 2, "b1": 0.9})
 	dry, err := w.rebalance(t.Context(), "tester", true, 20*time.Second)
 	w.must(err)
-	if !dry.Pays || !dry.DryRun || len(dry.Moves) != 1 || dry.Moves[0].Job != "steady" || dry.Saving <= 0 || dry.After != purser.USDPerHourOf(0.2) {
+	if !dry.Pays || !dry.DryRun || len(dry.Moves) != 1 || dry.Moves[0].Job != "steady" || dry.Saving <= 0 || dry.After != purser.USDPerHourOf(0.9) {
 		t.Fatalf("dry run: %+v", dry)
 	}
 	if n := len(w.leases()); n != 1 {

@@ -18,7 +18,9 @@ import (
 	"purser/pricing/bundled"
 	"purser/pricing/gcp"
 	"purser/pricing/lambda"
+	"purser/pricing/runpod"
 	"purser/pricing/serverless"
+	"purser/pricing/vast"
 	"purser/pricing/verda"
 	"purser/pricing/vultr"
 )
@@ -48,6 +50,8 @@ func sources() []source {
 		{name: "azure", says: "Azure on demand and spot", schedule: "0 29 */6 * * *", maxAge: 3 * day, build: buildAzure(azure.New)},
 		{name: "azure-spot", says: "Azure eviction bands and spot history", schedule: "0 51 */6 * * *", maxAge: 3 * day, build: buildAzure(azure.NewSpotHistory)},
 		{name: "lambda", says: "Lambda on demand, where there is capacity", schedule: "0 */10 * * * *", maxAge: 6 * hour, build: buildLambda},
+		{name: "runpod", says: "RunPod secure and community, on demand and spot", schedule: "0 3-59/10 * * * *", maxAge: 6 * hour, build: buildRunPod},
+		{name: "vast", says: "Vast.ai marketplace", schedule: "0 6-59/10 * * * *", maxAge: 2 * hour, build: buildVast},
 		{name: "verda", says: "Verda on demand and spot, where there is capacity", schedule: "0 8-59/10 * * * *", maxAge: 6 * hour, build: buildVerda},
 		{name: "vultr", says: "Vultr on demand", schedule: "0 19 5 * * *", maxAge: 7 * day, build: buildVultr},
 	}
@@ -144,6 +148,14 @@ func buildAzure(make func(azure.Options) (pricing.Collector, error)) func(contex
 
 func buildLambda(_ context.Context, a *App, c SourceConfig) (pricing.Collector, error) {
 	return lambda.New(lambda.Options{URL: c.URL, Key: cmp.Or(c.Key, os.Getenv("LAMBDA_API_KEY")), Now: a.now}), nil
+}
+
+func buildRunPod(_ context.Context, a *App, c SourceConfig) (pricing.Collector, error) {
+	return runpod.New(runpod.Options{URL: c.URL, Key: cmp.Or(c.Key, os.Getenv("RUNPOD_API_KEY")), Now: a.now}), nil
+}
+
+func buildVast(_ context.Context, a *App, c SourceConfig) (pricing.Collector, error) {
+	return vast.New(vast.Options{URL: c.URL, Key: cmp.Or(c.Key, os.Getenv("VAST_API_KEY")), Now: a.now}), nil
 }
 
 func buildVerda(_ context.Context, a *App, c SourceConfig) (pricing.Collector, error) {

@@ -105,23 +105,33 @@ func (c *bulk) region(ctx context.Context, region, file string, now time.Time) (
 		return b, purser.Errorf(purser.KindNotFound, opBulk, "the index of price files does not have the region")
 	}
 	for try := 1; ; try++ {
-		rows, err := c.read(ctx, region, file, now)
-		if ctx.Err() != nil {
+		rows, broke, err := c.read(ctx, region, file, now)
+		switch {
+		case ctx.Err() != nil:
 			return b, ended(ctx, opBulk)
+		case err == nil:
+			b.Rows = rows
+			return b, nil
+		case !broke || try >= c.opt.Tries:
+			return b, err
 		}
-		if err != nil && purser.KindOf(err) == purser.KindUnavailable && try < c.opt.Tries {
-			continue
+		timer := time.NewTimer(c.opt.Pause << min(try-1, 4))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
 		}
-		b.Rows = rows
-		return b, err
+		timer.Stop()
 	}
 }
 
-func (c *bulk) read(ctx context.Context, region, file string, now time.Time) ([]pricing.Row, error) {
+// read also says whether the file broke off after it was opened; until then the
+// client has tried again already.
+func (c *bulk) read(ctx context.Context, region, file string, now time.Time) (rows []pricing.Row, broke bool, err error) {
 	body, err := c.files.Open(ctx, opBulk, feed.Get(file))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer body.Close() // only read from
-	return readOffers(body, region, file, now)
+	rows, err = readOffers(body, region, file, now)
+	return rows, purser.KindOf(err) == purser.KindUnavailable, err
 }

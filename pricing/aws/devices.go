@@ -86,7 +86,7 @@ func devicesOf(t types.InstanceTypeInfo) devices {
 			add(m.Name, whole(m.Count))
 		}
 	}
-	if known := families[family(string(t.InstanceType))]; known != "" && d.name != "" {
+	if known := families[family(string(t.InstanceType))]; known != "" && d != (devices{}) {
 		d.name = known
 	}
 	return d

@@ -58,7 +58,7 @@ func (c call) failed(ctx context.Context, err error) error {
 }
 
 func ended(ctx context.Context, op string) error {
-	return purser.Errorf(purser.KindUnavailable, op, "the collection was ended: %w", context.Cause(ctx))
+	return purser.Errorf(purser.KindUnavailable, op, "the collection was ended: %w", ctx.Err())
 }
 
 // apiFault is what AWS said, as the cause of an error.

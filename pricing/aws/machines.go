@@ -82,6 +82,9 @@ func machineOf(t types.InstanceTypeInfo) machine {
 // with adds the devices, by Purser's name where there is one.
 func (m machine) with(d devices) machine {
 	m.shape.Devices = d.count
+	if d.name == "" {
+		return m
+	}
 	if known, ok := purser.AcceleratorNamed(d.name); ok {
 		m.shape.Accelerator = known.Name
 	} else {

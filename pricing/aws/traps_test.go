@@ -223,7 +223,8 @@ func TestHistory(t *testing.T) {
 		"a day and more": {noon.Add(-35 * time.Hour), []string{"2026-11-21T20:00:00Z 0.39", "2026-11-23T02:00:00Z 0.4123"}, noon.Add(-35 * time.Hour)},
 		"at most 90 days": {
 			noon.Add(-1000 * 24 * time.Hour),
-			[]string{"2026-08-15T12:00:00Z 0.35", "2026-11-21T20:00:00Z 0.39", "2026-11-23T02:00:00Z 0.4123"}, noon.Add(-90 * 24 * time.Hour),
+			[]string{"2026-08-15T12:00:00Z 0.35", "2026-11-21T20:00:00Z 0.39", "2026-11-23T02:00:00Z 0.4123"},
+			noon.Add(-90 * 24 * time.Hour),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -22,33 +22,27 @@ func noonAt(second int64) time.Time { return noon.Add(time.Duration(second) * ti
 
 // world is a cloud of two regions with the true machines and prices of each trap.
 func world(t testing.TB) *cloud {
-	both, onDemandOnly, neither := []string{"on-demand", "spot"}, []string{"on-demand"}, []string{"capacity-block", "spot"}
-	az1, az12 := []string{"use1-az1"}, []string{"use1-az2", "use1-az1"}
+	both := []string{"on-demand", "spot"}
 	c := &cloud{
 		t: t, pageSize: 4, regions: []string{"us-east-2", "us-east-1"},
-		scores: map[string]int{"us-east-1": 3, "us-east-2": 9},
-		machines: map[string][]wireMachine{"us-east-1": {
-			{Type: "c6i.4xlarge", Classes: both, VCPU: 16, MiB: 32768, Zones: az12},
-			{Type: "g5.xlarge", Classes: both, VCPU: 4, MiB: 16384, DiskGB: 250, GPUs: []wireDevice{{Name: "A10G", Count: 1, MiB: 22888}}, Zones: append(az12, "use1-atl2-az1")},
-			{Type: "g6f.large", Classes: both, VCPU: 2, MiB: 8192, GPUs: []wireDevice{{Name: "L4", Partition: 0.125, Logical: 1, MiB: 2861}}, Zones: az1},
-			{Type: "g4dn.metal", Classes: both, VCPU: 96, MiB: 393216, GPUs: []wireDevice{{Name: "T4", Count: 8, MiB: 15360}}, Zones: az1},
-			{Type: "p4d.24xlarge", Classes: both, VCPU: 96, MiB: 1179648, GPUs: []wireDevice{{Name: "A100", Count: 8, MiB: 40960}}, Zones: az1},
-			{Type: "p4de.24xlarge", Classes: both, VCPU: 96, MiB: 1179648, GPUs: []wireDevice{{Name: "A100", Count: 8, MiB: 81920}}, Zones: az1},
-			{Type: "p5.48xlarge", Classes: both, VCPU: 192, MiB: 2097152, GPUs: []wireDevice{{Name: "H100", Count: 8, MiB: 81920}}, Zones: az12},
-			{Type: "p5.4xlarge", Classes: onDemandOnly, VCPU: 16, MiB: 262144, GPUs: []wireDevice{{Name: "H100", Count: 1, MiB: 81920}}, Zones: az1},
-			{Type: "p5e.48xlarge", Classes: neither, VCPU: 192, MiB: 2097152, GPUs: []wireDevice{{Name: "NVIDIA", Count: 8, MiB: 144384}}, Zones: az1},
-			{Type: "trn2.48xlarge", Classes: neither, VCPU: 192, MiB: 2097152, Neurons: []wireDevice{{Name: "Trainium2", Count: 16, MiB: 524288}}, Zones: az1},
-			{Type: "inf1.xlarge", Classes: both, VCPU: 4, MiB: 8192, Neurons: []wireDevice{{Name: "Inferentia", Count: 1, MiB: 8192}}, Infers: []wireDevice{{Name: "Inferentia", Count: 1, MiB: 8192}}, Zones: az1},
-			{Type: "f2.6xlarge", Classes: both, VCPU: 24, MiB: 262144, FPGAs: []wireDevice{{Name: "Virtex UltraScale+ (VU47P)", Count: 1, MiB: 81920}}, Zones: az1},
-			{Type: "vt1.3xlarge", Classes: both, VCPU: 12, MiB: 24576, Media: []wireDevice{{Name: "U30", Count: 1, MiB: 24576}}, Zones: az1},
-			{Type: "t3.micro", Classes: both, VCPU: 2, MiB: 1024, Zones: az1},
-		}},
+		scores:   map[string]int{"us-east-1": 3, "us-east-2": 9},
+		machines: map[string][]wireMachine{"us-east-1": usEast1()},
 		products: map[string][]wireProduct{"us-east-1": {
-			{"B1", "g5.xlarge", "1.0060000000", "", ""}, {"B2", "c6i.4xlarge", "0.6800000000", "", ""}, {"B3", "g6f.large", "0.2020000000", "", ""},
-			{"B4", "g4dn.metal", "7.8240000000", "", ""}, {"B5", "p4d.24xlarge", "21.9576420000", "", ""}, {"B6", "p4de.24xlarge", "27.4470500000", "", ""},
-			{"B7", "p5.48xlarge", "55.0400000000", "", ""}, {"B8", "p5.4xlarge", "6.8800000000", "", ""}, {"B9", "p5e.48xlarge", "", "", ""},
-			{"C1", "trn2.48xlarge", "", "", ""}, {"C2", "inf1.xlarge", "0.2280000000", "", ""}, {"C3", "f2.6xlarge", "1.9800000000", "", ""},
-			{"C4", "vt1.3xlarge", "0.6500000000", "", ""}, {"C5", "p3.2xlarge", "3.0600000000", "", ""}, {"C6", "t3.micro", "0.0000000000", "", ""},
+			{"B1", "g5.xlarge", "1.0060000000", "", ""},
+			{"B2", "c6i.4xlarge", "0.6800000000", "", ""},
+			{"B3", "g6f.large", "0.2020000000", "", ""},
+			{"B4", "g4dn.metal", "7.8240000000", "", ""},
+			{"B5", "p4d.24xlarge", "21.9576420000", "", ""},
+			{"B6", "p4de.24xlarge", "27.4470500000", "", ""},
+			{"B7", "p5.48xlarge", "55.0400000000", "", ""},
+			{"B8", "p5.4xlarge", "6.8800000000", "", ""},
+			{"B9", "p5e.48xlarge", "", "", ""},
+			{"C1", "trn2.48xlarge", "", "", ""},
+			{"C2", "inf1.xlarge", "0.2280000000", "", ""},
+			{"C3", "f2.6xlarge", "1.9800000000", "", ""},
+			{"C4", "vt1.3xlarge", "0.6500000000", "", ""},
+			{"C5", "p3.2xlarge", "3.0600000000", "", ""},
+			{"C6", "t3.micro", "0.0000000000", "", ""},
 			{"C7", "g5.xlarge", "100.0000000000", "Quantity", ""},
 		}},
 		quotes: map[string][]wireQuote{"us-east-1": {
@@ -76,6 +70,28 @@ func world(t testing.TB) *cloud {
 		c.files[region] = priceFile(region, c.products[region])
 	}
 	return c
+}
+
+// usEast1 are its machines as DescribeInstanceTypes has them.
+func usEast1() []wireMachine {
+	both, onDemandOnly, neither := []string{"on-demand", "spot"}, []string{"on-demand"}, []string{"capacity-block", "spot"}
+	az1, az12 := []string{"use1-az1"}, []string{"use1-az2", "use1-az1"}
+	return []wireMachine{
+		{Type: "c6i.4xlarge", Classes: both, VCPU: 16, MiB: 32768, Zones: az12},
+		{Type: "g5.xlarge", Classes: both, VCPU: 4, MiB: 16384, DiskGB: 250, GPUs: []wireDevice{{Name: "A10G", Count: 1, MiB: 22888}}, Zones: append(az12, "use1-atl2-az1")},
+		{Type: "g6f.large", Classes: both, VCPU: 2, MiB: 8192, GPUs: []wireDevice{{Name: "L4", Partition: 0.125, Logical: 1, MiB: 2861}}, Zones: az1},
+		{Type: "g4dn.metal", Classes: both, VCPU: 96, MiB: 393216, GPUs: []wireDevice{{Name: "T4", Count: 8, MiB: 15360}}, Zones: az1},
+		{Type: "p4d.24xlarge", Classes: both, VCPU: 96, MiB: 1179648, GPUs: []wireDevice{{Name: "A100", Count: 8, MiB: 40960}}, Zones: az1},
+		{Type: "p4de.24xlarge", Classes: both, VCPU: 96, MiB: 1179648, GPUs: []wireDevice{{Name: "A100", Count: 8, MiB: 81920}}, Zones: az1},
+		{Type: "p5.48xlarge", Classes: both, VCPU: 192, MiB: 2097152, GPUs: []wireDevice{{Name: "H100", Count: 8, MiB: 81920}}, Zones: az12},
+		{Type: "p5.4xlarge", Classes: onDemandOnly, VCPU: 16, MiB: 262144, GPUs: []wireDevice{{Name: "H100", Count: 1, MiB: 81920}}, Zones: az1},
+		{Type: "p5e.48xlarge", Classes: neither, VCPU: 192, MiB: 2097152, GPUs: []wireDevice{{Name: "NVIDIA", Count: 8, MiB: 144384}}, Zones: az1},
+		{Type: "trn2.48xlarge", Classes: neither, VCPU: 192, MiB: 2097152, Neurons: []wireDevice{{Name: "Trainium2", Count: 16, MiB: 524288}}, Zones: az1},
+		{Type: "inf1.xlarge", Classes: both, VCPU: 4, MiB: 8192, Neurons: []wireDevice{{Name: "Inferentia", Count: 1, MiB: 8192}}, Infers: []wireDevice{{Name: "Inferentia", Count: 1, MiB: 8192}}, Zones: az1},
+		{Type: "f2.6xlarge", Classes: both, VCPU: 24, MiB: 262144, FPGAs: []wireDevice{{Name: "Virtex UltraScale+ (VU47P)", Count: 1, MiB: 81920}}, Zones: az1},
+		{Type: "vt1.3xlarge", Classes: both, VCPU: 12, MiB: 24576, Media: []wireDevice{{Name: "U30", Count: 1, MiB: 24576}}, Zones: az1},
+		{Type: "t3.micro", Classes: both, VCPU: 2, MiB: 1024, Zones: az1},
+	}
 }
 
 func quoted(instanceType, letter, zoneID, usd string, ago time.Duration) wireQuote {

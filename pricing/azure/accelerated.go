@@ -1,6 +1,10 @@
 package azure
 
-import "purser"
+import (
+	"slices"
+
+	"purser"
+)
 
 // accelerated is a size with accelerators. vCPUs and memory are those of Microsoft's
 // pages of sizes and count where no SKU is read; the devices count in any case.
@@ -28,11 +32,11 @@ const (
 // in NC_A10_v4. H100-NVL is the 94 GB card. Memory of ND96amsr_A100_v4 has been said to
 // be 1924, 1900 and 1800 GiB; the least is taken.
 func acceleratedSizes() []accelerated {
-	return append(computeSizes(), graphicsSizes()...)
+	return slices.Concat(ncSizes(), ndSizes(), graphicsSizes())
 }
 
-// computeSizes are the families NC, ND and NP.
-func computeSizes() []accelerated {
+// ncSizes are the family NC.
+func ncSizes() []accelerated {
 	return []accelerated{
 		{"Standard_NC6", "K80", 1000, 6, 56, k80Gone},
 		{"Standard_NC12", "K80", 2000, 12, 112, k80Gone},
@@ -72,7 +76,12 @@ func computeSizes() []accelerated {
 		{"Standard_NC144lds_xl_RTXPRO6000BSE_v6", "RTX-PRO-6000", 1000, 144, 264, ""},
 		{"Standard_NC288ds_xl_RTXPRO6000BSE_v6", "RTX-PRO-6000", 2000, 288, 1032, ""},
 		{"Standard_NC288lds_xl_RTXPRO6000BSE_v6", "RTX-PRO-6000", 2000, 288, 516, ""},
+	}
+}
 
+// ndSizes are the families ND and NP.
+func ndSizes() []accelerated {
+	return []accelerated{
 		{"Standard_ND6s", "P40", 1000, 6, 112, k80Gone},
 		{"Standard_ND12s", "P40", 2000, 12, 224, k80Gone},
 		{"Standard_ND24s", "P40", 4000, 24, 448, k80Gone},

@@ -115,7 +115,6 @@ func TestGeneralSizes(t *testing.T) {
 }
 
 func TestAcceleratedSizes(t *testing.T) {
-	unknown := map[string]bool{"GB300": true, "V710": true} // Purser has none of them yet
 	seen := map[string]bool{}
 	for _, a := range acceleratedSizes() {
 		key := strings.ToLower(a.name)
@@ -126,7 +125,7 @@ func TestAcceleratedSizes(t *testing.T) {
 			t.Errorf("%s stands twice", a.name)
 		case !namedAccelerated(a.name):
 			t.Errorf("%s is of no N family", a.name)
-		case ok == unknown[a.device] || ok && model.Name != a.device:
+		case !ok || model.Name != a.device:
 			t.Errorf("%s: %s is not Purser's name", a.name, a.device)
 		case a.devices <= 0 || a.devices > purser.OneDevice && !a.devices.Whole() || a.vCPUs <= 0 || a.memoryGiB <= a.vCPUs:
 			t.Errorf("%+v cannot be", a)

@@ -114,21 +114,18 @@ func TestTrap10_DevicesAreTheTables(t *testing.T) {
 func TestTrap10_UnknownAcceleratorsAreQuarantined(t *testing.T) {
 	f := &fakeAzure{
 		prices: []object{
-			price("eastus", "Standard_ND256isr_X900_v9", "200"), price("eastus", "Standard_NV24ads_V710_v5", "1.6"),
+			price("eastus", "Standard_ND256isr_X900_v9", "200"),
 			price("eastus", "Standard_QX4_v9", "1"), price("eastus", "Standard_D2s_v5", "0.096"),
 		},
 		skus: []object{
 			sku("Standard_ND256isr_X900_v9", "eastus", can("256", "4000", "GPUs", "8"), "1"), sku("Standard_QX4_v9", "eastus", can("4", "16", "GPUs", "1"), "1"),
-			sku("Standard_NV24ads_V710_v5", "eastus", can("24", "128", "GPUs", "1"), "1"), sku("Standard_D2s_v5", "eastus", can("2", "8"), "1"),
+			sku("Standard_D2s_v5", "eastus", can("2", "8"), "1"),
 		},
 	}
 	srv := serve(t, f)
 	for mode, want := range map[string]map[string]pricing.QuarantineReason{
-		"table": {"Standard_ND256isr_X900_v9": pricing.QuarantineIncomplete, "Standard_NV24ads_V710_v5": purser.QuarantineAccelerator},
-		"skus": {
-			"Standard_ND256isr_X900_v9": pricing.QuarantineIncomplete, "Standard_NV24ads_V710_v5": purser.QuarantineAccelerator,
-			"Standard_QX4_v9": pricing.QuarantineIncomplete,
-		},
+		"table": {"Standard_ND256isr_X900_v9": pricing.QuarantineIncomplete},
+		"skus":  {"Standard_ND256isr_X900_v9": pricing.QuarantineIncomplete, "Standard_QX4_v9": pricing.QuarantineIncomplete},
 	} {
 		o := options(srv.URL, srv.Client(), "eastus")
 		if mode == "skus" {

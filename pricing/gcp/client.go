@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/auth/credentials"
@@ -60,14 +61,23 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 var (
 	errSilent   = errors.New("it is silent")
 	errTooLarge = errors.New("the answer is larger than 256 MiB")
+	errEndless  = errors.New("the list has no end")
 )
 
-const maxAnswer = 256 << 20
+const (
+	maxAnswer = 256 << 20
+	maxGets   = 5000 // of one client, far above the pages of all its lists
+)
 
 // bounded ends requests when ctx does, since the SDK's lists do not pass theirs on, and
-// when nothing has come for the time of silence.
+// when nothing has come for the time of silence. It also ends lists that go round, which
+// the SDK's iterators follow for ever.
 func bounded(ctx context.Context, next http.RoundTripper, silence time.Duration) http.RoundTripper {
+	var gets atomic.Int64
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodGet && gets.Add(1) > maxGets {
+			return nil, errEndless
+		}
 		own, cancel := context.WithCancelCause(r.Context())
 		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 		timer := time.AfterFunc(silence, func() { cancel(errSilent) })
@@ -158,9 +168,6 @@ type pager[T any] interface {
 	PageInfo() *iterator.PageInfo
 }
 
-// maxPages is above any list's number of pages; a list that goes round has no end.
-const maxPages = 5000
-
 // pages gives the items of a list, page by page; open begins at a page. Each page is
 // an iterator of its own, since one that has failed once fails for ever.
 func pages[T any](ctx context.Context, opt Options, n need, open func(token string) pager[T], take func(T) error) error {
@@ -169,7 +176,7 @@ func pages[T any](ctx context.Context, opt Options, n need, open func(token stri
 		next  string
 	}
 	token := ""
-	for range maxPages {
+	for {
 		p, err := again(ctx, opt, n, func() (page, error) {
 			items, next, err := readPage(open(token))
 			return page{items, next}, err
@@ -186,11 +193,6 @@ func pages[T any](ctx context.Context, opt Options, n need, open func(token stri
 			return nil
 		}
 	}
-	return endless(n)
-}
-
-func endless(n need) error {
-	return purser.Errorf(purser.KindInvalid, n.op, "%s has not ended after %d pages", n.what, maxPages)
 }
 
 func readPage[T any](it pager[T]) (items []T, next string, err error) {

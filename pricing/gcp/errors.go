@@ -60,7 +60,7 @@ func bare(err error) error {
 func isForm(err error) bool {
 	_, syntax := errors.AsType[*json.SyntaxError](err)
 	_, typed := errors.AsType[*json.UnmarshalTypeError](err)
-	return syntax || typed || errors.Is(err, proto.Error) || errors.Is(err, errTooLarge)
+	return syntax || typed || errors.Is(err, proto.Error) || errors.Is(err, errTooLarge) || errors.Is(err, errEndless)
 }
 
 // reasons are the words in which an error says what it is about, in lower case.

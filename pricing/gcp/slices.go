@@ -74,7 +74,7 @@ func tpuZones(ctx context.Context, opt Options, client *tpuapi.Service) ([]strin
 	n := needTPU("the list of zones with TPUs", "locations.list")
 	var zones []string
 	token := ""
-	for range maxPages {
+	for {
 		page, err := again(ctx, opt, n, func() (*tpuapi.ListLocationsResponse, error) {
 			return client.Projects.Locations.List("projects/" + opt.Project).PageToken(token).Context(ctx).Do()
 		})
@@ -91,7 +91,6 @@ func tpuZones(ctx context.Context, opt Options, client *tpuapi.Service) ([]strin
 			return slices.Compact(zones), nil
 		}
 	}
-	return nil, endless(n)
 }
 
 // tpuTypes lists a zone's types. An empty list is asked for twice, since it is at times
@@ -108,7 +107,7 @@ func tpuTypesOnce(ctx context.Context, opt Options, client *tpuapi.Service, zone
 	n := needTPU("the list of TPU types of zone "+zone, "acceleratorTypes.list")
 	var types []string
 	token := ""
-	for range maxPages {
+	for {
 		page, err := again(ctx, opt, n, func() (*tpuapi.ListAcceleratorTypesResponse, error) {
 			return client.Projects.Locations.AcceleratorTypes.List("projects/" + opt.Project + "/locations/" + zone).PageToken(token).Context(ctx).Do()
 		})
@@ -125,5 +124,4 @@ func tpuTypesOnce(ctx context.Context, opt Options, client *tpuapi.Service, zone
 			return types, nil
 		}
 	}
-	return nil, endless(n)
 }

@@ -32,6 +32,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -113,7 +114,7 @@ func (c *collector) Collect(ctx context.Context, emit func(pricing.Batch) error)
 	b := pricing.Batch{Source: source, ObservedAt: c.opt.Now().UTC()}
 	for key, it := range answer.Data {
 		it.Type.Name = cmp.Or(it.Type.Name, key)
-		row := row(it)
+		row := rowOf(it)
 		row.Place, row.Offer.ObservedAt = at+"#"+it.Type.Name, b.ObservedAt
 		for _, region := range it.Regions {
 			row.Offer.Region = region.Name
@@ -136,8 +137,8 @@ func withHint(err error) error {
 	return &purser.Error{Kind: e.Kind, Op: op, Message: e.Message, Hint: "the API key is not accepted: " + keyFix, Cause: e.Cause}
 }
 
-// row makes the row of a type, without a region.
-func row(it item) pricing.Row {
+// rowOf makes the row of a type, without a region.
+func rowOf(it item) pricing.Row {
 	t := it.Type
 	r := pricing.Row{Offer: purser.Offer{
 		Provider: source, InstanceType: t.Name, Option: purser.OnDemand, Limit: purser.Unlimited, Source: source,
@@ -180,21 +181,23 @@ var (
 func deviceOf(description, name string) device {
 	if m := described.FindStringSubmatch(description); m != nil {
 		count, _ := strconv.ParseInt(m[1], 10, 64) // three digits
+		gb, _ := strconv.ParseFloat(m[3], 64)      // four digits
 		memory, form := m[3]+"GB", m[4]
-		return device{count, m[2], known(m[2]+"-"+memory+"-"+form, m[2]+"-"+form+"-"+memory, m[2]+"-"+form, m[2]+"-"+memory, m[2])}
+		return device{count, strings.TrimPrefix(m[0], m[1]+"x "), known(gb, m[2]+"-"+memory+"-"+form, m[2]+"-"+form+"-"+memory, m[2]+"-"+form, m[2]+"-"+memory, m[2])}
 	}
 	if m := named.FindStringSubmatch(name); m != nil {
 		count, _ := strconv.ParseInt(m[1], 10, 64) // three digits
 		full := strings.ReplaceAll(m[2], "_", "-")
-		return device{count, full, known(full, formFactor.ReplaceAllString(full, ""))}
+		return device{count, full, known(0, full, formFactor.ReplaceAllString(full, ""))}
 	}
 	return device{}
 }
 
-// known is the model that the first of the names means.
-func known(names ...string) string {
+// known is the model that the first of the names means and that has so much memory,
+// within a tenth; 0 is any.
+func known(gb float64, names ...string) string {
 	for _, n := range names {
-		if a, ok := purser.AcceleratorNamed(n); ok {
+		if a, ok := purser.AcceleratorNamed(n); ok && (gb == 0 || math.Abs(a.MemoryGiB-gb) <= gb/10) {
 			return a.Name
 		}
 	}

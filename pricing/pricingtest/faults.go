@@ -3,6 +3,7 @@ package pricingtest
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -55,7 +56,7 @@ func RunFaults(t *testing.T, feed Feed) {
 		"gateway":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) }, unavailable},
 		"hung up":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, unavailable},
 		"cut off":   {feed.cut, unavailable},
-		"silent":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, unavailable},
+		"silent":    {silent, unavailable},
 	} {
 		t.Run(name+" once", func(t *testing.T) {
 			for at := range requests {
@@ -80,6 +81,13 @@ func RunFaults(t *testing.T, feed Feed) {
 			feed.judge(t, good, got, err, purser.KindForbidden, purser.KindUnauthorized)
 		})
 	}
+}
+
+// silent takes the request in and never answers. A body that is not read would keep the
+// server from seeing that the client has hung up.
+func silent(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
 }
 
 var unavailable = []purser.Kind{purser.KindUnavailable}

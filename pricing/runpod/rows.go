@@ -16,7 +16,7 @@ import (
 // row makes the row of a machine with a number of GPUs, without place, option and price.
 func (t gpuType) row(gpus int64, cloud string, m lowest) pricing.Row {
 	name := cmp.Or(t.Name, t.ID)
-	r := pricing.Row{Place: source + ":" + cmp.Or(t.ID, name), Offer: purser.Offer{
+	r := pricing.Row{Offer: purser.Offer{
 		Provider: source, InstanceType: fmt.Sprintf("%dx_%s_%s", gpus, catalogueName(name), cloud), Limit: purser.Unlimited, Source: source,
 		Shape: purser.Shape{Devices: purser.MilliDevices(gpus * 1000), MilliCPU: m.VCPUs * 1000, MemoryMiB: m.GB * 1024},
 	}}
@@ -25,7 +25,8 @@ func (t gpuType) row(gpus int64, cloud string, m lowest) pricing.Row {
 		gb = 0 // not said
 	}
 	if r.Offer.Accelerator = accelerator(name, gb); r.Offer.Accelerator == "" {
-		r.AcceleratorName = name
+		// With its memory, so that a known name with another size is not taken for it.
+		r.AcceleratorName = fmt.Sprintf("%s of %g GB", name, gb)
 	}
 	return r
 }

@@ -124,7 +124,7 @@ func (c *collector) Collect(ctx context.Context, emit func(pricing.Batch) error)
 		for ; i < len(places) && places[i].region == region; i++ {
 			got := <-parts[i]
 			bad = cmp.Or(bad, got.err)
-			fill(&b, places[i], got.types)
+			fill(&b, places[i], got.types, c.opt.URL)
 		}
 		switch kind := purser.KindOf(bad); {
 		case ctx.Err() != nil:
@@ -167,8 +167,9 @@ func (c *collector) places(ctx context.Context) ([]place, error) {
 			places = append(places, place{region: cmp.Or(pricing.Country(source, d.ID), d.ID), dataCenter: d.ID})
 		}
 	}
-	if len(places) == 0 {
-		return nil, purser.Errorf(purser.KindInvalid, op, "%s lists no country and no data centre", c.opt.URL)
+	// Without one of the lists, all offers of one of the clouds would look gone.
+	if answer.Countries == nil || answer.DataCenters == nil || len(places) == 0 {
+		return nil, purser.Errorf(purser.KindInvalid, op, "%s does not list its countries and data centres", c.opt.URL)
 	}
 	slices.SortFunc(places, func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.region, b.region), cmp.Compare(a.dataCenter, b.dataCenter))
@@ -227,8 +228,8 @@ func (c *collector) prices(ctx context.Context, p place) ([]gpuType, error) {
 	return answer.Types, nil
 }
 
-// fill adds the rows and signals of a place.
-func fill(b *pricing.Batch, p place, types []gpuType) {
+// fill adds the rows and signals of a place, as the API at an address said them.
+func fill(b *pricing.Batch, p place, types []gpuType, at string) {
 	slices.SortFunc(types, func(x, y gpuType) int { return cmp.Compare(x.ID, y.ID) })
 	for _, t := range types {
 		list, cloud := t.Community, "COMMUNITY"
@@ -241,6 +242,7 @@ func fill(b *pricing.Batch, p place, types []gpuType) {
 		}{{1, t.Of1}, {2, t.Of2}, {4, t.Of4}, {8, t.Of8}} {
 			if m := of.machine; m != nil && m.Stock != nil && *m.Stock != "" {
 				row := t.row(of.gpus, cloud, *m)
+				row.Place = at + "#" + t.ID
 				row.Offer.Region, row.Offer.Zone, row.Offer.ObservedAt = b.Region, p.dataCenter, b.ObservedAt
 				add(b, row, purser.OnDemand, cmp.Or(list, m.OnDemand), of.gpus, *m.Stock)
 				add(b, row, purser.Spot, m.Spot, of.gpus, *m.Stock)

@@ -42,6 +42,7 @@ func newCloud() *cloud {
 			{"id": "NVIDIA A100 80GB PCIe", "displayName": "A100 PCIe", "memoryInGb": 80, "securePrice": json.Number("1.64"), "communityPrice": json.Number("1.19")},
 			{"id": "NVIDIA H100 PCIe", "displayName": "H100 PCIe", "memoryInGb": 80, "securePrice": json.Number("2.39"), "communityPrice": nil},
 			{"id": "unknown", "displayName": "X 9000", "memoryInGb": 512, "securePrice": json.Number("9"), "communityPrice": nil},
+			{"id": "NVIDIA GeForce RTX 4090", "displayName": "RTX 4090", "memoryInGb": 48, "securePrice": json.Number("0.59"), "communityPrice": nil},
 		},
 		machines: map[string]string{
 			"US-KS-2/NVIDIA H100 80GB HBM3/8":  `{"stockStatus":"High","uninterruptablePrice":2.69,"minimumBidPrice":1.75,"minVcpu":160,"minMemory":2008}`,
@@ -297,7 +298,7 @@ func TestKey(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	for name, places := range map[string]string{
-		"none": `{"countryCodes":[null],"dataCenters":[]}`, "null": `{}`, "other": `{"countryCodes":[1]}`,
+		"none": `{"countryCodes":[null],"dataCenters":[]}`, "null": `{}`, "no centres": `{"countryCodes":["CA"],"dataCenters":null}`, "no countries": `{"dataCenters":[{"id":"US-KS-2"}]}`, "other": `{"countryCodes":[1]}`,
 	} {
 		cloud := newCloud()
 		cloud.places = places
@@ -307,7 +308,7 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 	cloud := newCloud()
-	cloud.places = `{"countryCodes":["CA","CA"],"dataCenters":null}`
+	cloud.places = `{"countryCodes":["CA","CA"],"dataCenters":[]}`
 	if batches, err := cloud.collect(t, ""); err != nil || len(batches) != 1 || len(batches[0].Rows) != 2 {
 		t.Errorf("CA twice: %+v and %v", batches, err)
 	}
@@ -321,6 +322,7 @@ func TestWhatCannotBeBelieved(t *testing.T) {
 		says          string
 	}{
 		"unknown device": {`{"stockStatus":"Low","minVcpu":8,"minMemory":64}`, "9", 3, purser.QuarantineAccelerator, "X 9000"},
+		"other memory":   {`{"stockStatus":"Low","minVcpu":8,"minMemory":64}`, "9", 4, purser.QuarantineAccelerator, "RTX 4090 of 48 GB"},
 		"free":           {`{"stockStatus":"Low","minVcpu":8,"minMemory":64}`, "0", 0, purser.QuarantineNoPrice, "$0/h"},
 		"negative":       {`{"stockStatus":"Low","minVcpu":8,"minMemory":64}`, "-2.5", 0, purser.QuarantineNoPrice, "$-20/h"},
 		"exponent":       {`{"stockStatus":"Low","minVcpu":8,"minMemory":64}`, "1e-7", 0, purser.QuarantineNoPrice, "1e-7"},

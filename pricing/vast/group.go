@@ -41,10 +41,8 @@ func groupOf(a ask) group {
 func (c *collector) rows(asks []ask, at string, observed time.Time) []pricing.Row {
 	groups := map[group][]ask{}
 	for _, a := range asks {
-		if c.wanted(a) {
-			g := groupOf(a)
-			groups[g] = append(groups[g], a)
-		}
+		g := groupOf(a)
+		groups[g] = append(groups[g], a)
 	}
 	var rows []pricing.Row
 	for g, members := range groups {
@@ -71,7 +69,8 @@ func (g group) row(diskGB int64) pricing.Row {
 		},
 	}}
 	if a := r.Offer.Accelerator; a == "" {
-		r.AcceleratorName = cmp.Or(g.gpu, "no name")
+		// With its memory, so that a known name with another size is not taken for it.
+		r.AcceleratorName = fmt.Sprintf("%s of %g GiB", cmp.Or(g.gpu, "no name"), g.gib)
 	} else if bare, _ := purser.AcceleratorNamed(g.gpu); bare.Name != a {
 		// The name alone would mean another size (A100 PCIE of 40 and of 80 GB).
 		r.Offer.InstanceType = fmt.Sprintf("%dx_%s-%gGB_%dc_%dg", g.gpus, name, g.gib, g.vcpus, g.memory)

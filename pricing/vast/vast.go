@@ -18,7 +18,8 @@
 //     and every machine of the group has what the offer promises. The region is the
 //     country; where a host tells none it is ZZ, without a country.
 //   - A host counts once in a group, at its dearest ask there: its asks overlap, since
-//     the same devices are offered one by one and together. Of n hosts by price, the
+//     the same devices are offered one by one and together. For the same reason the
+//     limits of groups of different size are not to be added up. Of n hosts by price, the
 //     price is the k-th with k = ⌈n/2⌉, the lower median, and the limit is the number of
 //     hosts at up to that price (at least k). So whoever takes no more than the limit
 //     pays no more than the price.
@@ -34,9 +35,10 @@
 //
 // # Failures
 //
-// An answer without asks is invalid: the market is never empty, and an empty batch would
-// say that all offers are gone. A key that is refused is unauthorized or forbidden; the
-// search works without one, more slowly limited. The rest is package feed's.
+// An answer without any ask that was asked for is invalid: the market is never empty, and
+// an empty batch would say that all offers are gone. A key that is refused is
+// unauthorized or forbidden. Vast.ai's documentation wants one, while its search has
+// been answering without. The rest is package feed's.
 package vast
 
 import (
@@ -46,6 +48,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,12 +165,14 @@ func (c *collector) asks(ctx context.Context, at string) ([]ask, error) {
 	switch {
 	case err != nil:
 		return nil, withHint(err)
-	case len(answer.Asks) == 0:
-		return nil, purser.Errorf(purser.KindInvalid, op, "%s has nothing to rent at all", at)
 	case len(answer.Asks) >= most:
 		return nil, purser.Errorf(purser.KindInvalid, op, "%s answers with %d asks, as many as were asked for: some may be missing", at, len(answer.Asks))
 	}
-	return answer.Asks, nil
+	asks := slices.DeleteFunc(answer.Asks, func(a ask) bool { return !c.wanted(a) })
+	if len(asks) == 0 {
+		return nil, purser.Errorf(purser.KindInvalid, op, "%s has nothing to rent at all of what was asked for", at)
+	}
+	return asks, nil
 }
 
 // withHint adds what to do about a key that is refused.

@@ -45,7 +45,7 @@ func host(id int, change string) string {
 	return string(b)
 }
 
-var market1 = []string{
+var listed = []string{
 	host(1, ""),
 	host(2, `"dph_base":0.4,"min_bid":0.2`),
 	host(3, `"dph_base":0.29,"min_bid":0.1,"cpu_cores_effective":31.9`), // the same class of vCPUs and, with half a host, of more memory
@@ -55,8 +55,8 @@ var market1 = []string{
 	host(7, `"dph_base":14.4,"min_bid":8,"gpu_name":"H100 SXM","num_gpus":8,"gpu_ram":81559,"cpu_cores_effective":64,"geolocation":null`),
 }
 
-// market is a stand-in for the search: it knows how it must be asked.
-func market2(body string, key string) http.Handler {
+// search stands in for the search: it knows how it must be asked.
+func search(body string, key string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if auth := r.Header.Get("Authorization"); key != "" && auth != "Bearer "+key {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -81,7 +81,9 @@ func market2(body string, key string) http.Handler {
 	})
 }
 
-func offers(asks ...string) string { return `{"success":true,"offers":[` + strings.Join(asks, ",") + `]}` }
+func offers(asks ...string) string {
+	return `{"success":true,"offers":[` + strings.Join(asks, ",") + `]}`
+}
 
 func newAt(url string, client *http.Client, key string) pricing.Collector {
 	return New(Options{
@@ -98,13 +100,13 @@ func collect(t *testing.T, h http.Handler, key string) ([]pricing.Row, error) {
 }
 
 func TestConforms(t *testing.T) {
-	srv := httptest.NewServer(market2(offers(market1...), ""))
+	srv := httptest.NewServer(search(offers(listed...), ""))
 	defer srv.Close()
 	pricingtest.Run(t, func() pricing.Collector { return newAt(srv.URL+"/", srv.Client(), "") })
 }
 
 func TestFaults(t *testing.T) {
-	h := market2(offers(market1...), "")
+	h := search(offers(listed...), "")
 	pricingtest.RunFaults(t, pricingtest.Feed{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			r.Body = io.NopCloser(strings.NewReader(r.Header.Get("X-Body")))
@@ -133,7 +135,7 @@ func (b bodyInHeader) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func TestOffers(t *testing.T) {
-	rows, err := collect(t, market2(offers(market1...), ""), "")
+	rows, err := collect(t, search(offers(listed...), ""), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +169,7 @@ func TestOffers(t *testing.T) {
 // An id says nothing of single asks: other hosts of the same class give the same offers.
 func TestIDsLast(t *testing.T) {
 	ids := func(asks ...string) []string {
-		rows, err := collect(t, market2(offers(asks...), ""), "")
+		rows, err := collect(t, search(offers(asks...), ""), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +180,7 @@ func TestIDsLast(t *testing.T) {
 		return out
 	}
 	first := ids(host(1, ""), host(2, ""))
-	second := ids(host(77, `"dph_base":0.35,"cpu_cores_effective":17.5,"gpu_ram":24217,"geolocation":"Ohio, US"`))
+	second := ids(host(77, `"dph_base":0.35,"cpu_cores_effective":17.5,"cpu_ram":200000,"gpu_ram":24217,"geolocation":"Ohio, US"`))
 	if !slices.Equal(first, second) || len(first) != 2 {
 		t.Errorf("%v, then %v", first, second)
 	}
@@ -186,7 +188,7 @@ func TestIDsLast(t *testing.T) {
 
 func TestAHostCountsOnceAtItsDearest(t *testing.T) {
 	same := func(id int, change string) string { return host(id, `"machine_id":9,`+change) }
-	rows, err := collect(t, market2(offers(
+	rows, err := collect(t, search(offers(
 		same(1, `"dph_base":0.2`), same(2, `"dph_base":0.6`), same(3, `"dph_base":0.4`),
 		host(4, `"dph_base":0.7`), host(5, `"dph_base":0.7,"machine_id":null`), host(6, `"dph_base":0.8,"machine_id":null`),
 	), ""), "")
@@ -200,12 +202,19 @@ func TestAHostCountsOnceAtItsDearest(t *testing.T) {
 }
 
 func TestWhatWasNotAskedForIsLeftOut(t *testing.T) {
-	rows, err := collect(t, market2(offers(host(1, `"rented":true`), host(2, `"rentable":false`), host(3, `"external":true`),
-		host(4, `"verification":"unverified"`), host(5, `"verification":"deverified"`), host(6, `"disk_space":49.9`)), ""), "")
-	if err != nil || len(rows) > 0 {
-		t.Errorf("%d rows and %v, want none", len(rows), err)
+	asks := []string{
+		host(1, `"rented":true`), host(2, `"rentable":false`), host(3, `"external":true`),
+		host(4, `"verification":"unverified"`), host(5, `"verification":"deverified"`), host(6, `"disk_space":49.9`),
 	}
-	rows, err = collect(t, market2(offers(host(1, `"rented":null,"rentable":null,"external":null,"verification":null`)), ""), "")
+	rows, err := collect(t, search(offers(asks...), ""), "")
+	if purser.KindOf(err) != purser.KindInvalid || len(rows) > 0 {
+		t.Errorf("%d rows and %v, want no batch at all", len(rows), err)
+	}
+	rows, err = collect(t, search(offers(append(asks, host(7, ""))...), ""), "")
+	if err != nil || len(rows) != 2 || rows[0].Offer.Limit != 1 {
+		t.Errorf("got %+v and %v, want the seventh alone", rows, err)
+	}
+	rows, err = collect(t, search(offers(host(1, `"rented":null,"rentable":null,"external":null,"verification":null`)), ""), "")
 	if err != nil || len(rows) != 2 {
 		t.Errorf("%d rows and %v, want 2 where the answer says nothing of it", len(rows), err)
 	}
@@ -234,7 +243,7 @@ func TestWhatCannotBeBelieved(t *testing.T) {
 		says   string
 	}{
 		"unknown device": {`"gpu_name":"RTX 3060 Ti","gpu_ram":8192`, purser.QuarantineAccelerator, "RTX 3060 Ti"},
-		"other memory":   {`"gpu_ram":49140`, purser.QuarantineAccelerator, "RTX 4090"},
+		"other memory":   {`"gpu_ram":49140`, purser.QuarantineAccelerator, "RTX 4090 of 48 GiB"},
 		"no memory":      {`"gpu_ram":null`, purser.QuarantineAccelerator, "RTX 4090"},
 		"no name":        {`"gpu_name":null`, purser.QuarantineAccelerator, "no name"},
 		"free":           {`"dph_base":0,"min_bid":0`, purser.QuarantineNoPrice, "1 asks"},
@@ -244,7 +253,7 @@ func TestWhatCannotBeBelieved(t *testing.T) {
 		"odd disk":       {`"storage_cost":1e-5`, purser.QuarantineNoPrice, "1 asks"},
 		"no vCPUs":       {`"cpu_cores":null,"cpu_cores_effective":null`, purser.QuarantineShape, "vCPUs"},
 	} {
-		rows, err := collect(t, market2(offers(host(1, c.change)), ""), "")
+		rows, err := collect(t, search(offers(host(1, c.change)), ""), "")
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -263,7 +272,7 @@ func TestWhatCannotBeBelieved(t *testing.T) {
 
 // A price that makes no sense is shown beside the offer and does not change it.
 func TestBadPricesAreNoPartOfTheMedian(t *testing.T) {
-	rows, err := collect(t, market2(offers(host(1, ""), host(2, `"dph_base":0,"min_bid":null`), host(3, `"dph_base":-1,"min_bid":null`)), ""), "")
+	rows, err := collect(t, search(offers(host(1, ""), host(2, `"dph_base":0,"min_bid":null`), host(3, `"dph_base":-1,"min_bid":null`)), ""), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,13 +289,13 @@ func TestRefusals(t *testing.T) {
 		kind      purser.Kind
 		says      string
 	}{
-		"wrong key": {"key-wrong", offers(market1...), purser.KindUnauthorized, "permission misc"},
+		"wrong key": {"key-wrong", offers(listed...), purser.KindUnauthorized, "permission misc"},
 		"empty":     {"key-right", offers(), purser.KindInvalid, "nothing to rent"},
 		"no offers": {"key-right", `{"success":false}`, purser.KindInvalid, "nothing to rent"},
 		"one offer": {"key-right", `{"offers":{"id":1}}`, purser.KindInvalid, "form"},
 		"cut":       {"key-right", many, purser.KindInvalid, "may be missing"},
 	} {
-		rows, err := collect(t, market2(c.body, "key-right"), c.key)
+		rows, err := collect(t, search(c.body, "key-right"), c.key)
 		if purser.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "key-") || len(rows) > 0 {
 			t.Errorf("%s: got %s: %v, want %s that says %q and no key", name, purser.KindOf(err), err, c.kind, c.says)
 		}

@@ -37,6 +37,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -287,8 +288,10 @@ func accelerator(description string) string {
 		return ""
 	}
 	name, form, memory := m[1], m[2], " "+m[3]+"GB"
+	gb, err := strconv.ParseFloat(m[3], 64)
 	for _, n := range []string{name + form + memory, name + form, name + memory, name} {
-		if a, ok := purser.AcceleratorNamed(n); ok {
+		// A tenth, since a B300 of 288 GB is sold as one of 262 GB.
+		if a, ok := purser.AcceleratorNamed(n); ok && (err != nil || math.Abs(a.MemoryGiB-gb) <= a.MemoryGiB/10) {
 			return a.Name
 		}
 	}

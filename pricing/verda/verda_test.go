@@ -292,6 +292,8 @@ func TestAccelerator(t *testing.T) {
 		"1x RTX A6000 48GB":    "A6000",
 		"1x Tesla V100 16GB":   "V100-16GB",
 		"2x L40S 48GB":         "L40S",
+		"1x B300 SXM6 262GB":   "B300",
+		"8x A100 SXM4 60GB":    "", // of no size that is known
 		"1x AMD 7900XTX":       "",
 		"":                     "",
 		"8x":                   "",

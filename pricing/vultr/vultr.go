@@ -94,6 +94,17 @@ type costs struct {
 	MonthSpot json.Number `json:"monthly_cost_preemptible"`
 }
 
+// costsIn are the costs of regions that have their own.
+type costsIn map[string]costs
+
+// UnmarshalJSON also takes the empty list that stands where there are none.
+func (c *costsIn) UnmarshalJSON(b []byte) error {
+	if string(b) == "[]" {
+		return nil
+	}
+	return json.Unmarshal(b, (*map[string]costs)(c))
+}
+
 // plan is one plan, virtual or metal.
 type plan struct {
 	costs
@@ -108,7 +119,7 @@ type plan struct {
 	GPUGB       int64           `json:"gpu_vram_gb"`
 	GPUs        json.RawMessage `json:"gpu_count"`
 	Locations   []string        `json:"locations"`
-	CostsIn     json.RawMessage `json:"location_cost"` // by region; an empty list where there is none
+	CostsIn     costsIn         `json:"location_cost"`
 	OnDemand    *bool           `json:"deploy_ondemand"`
 	Preemptible bool            `json:"deploy_preemptible"`
 }
@@ -192,15 +203,11 @@ func (c *collector) pages(ctx context.Context, path string, take func(page) int)
 
 // rows makes the rows of a plan in all its locations, without place and time.
 func (p plan) rows() []pricing.Row {
-	var own map[string]costs
-	if json.Unmarshal(p.CostsIn, &own) != nil {
-		own = nil
-	}
 	row := p.row()
 	var rows []pricing.Row
 	for _, region := range p.Locations {
 		row.Offer.Region = region
-		here := p.costs.but(own[region])
+		here := p.costs.but(p.CostsIn[region])
 		if p.OnDemand == nil || *p.OnDemand {
 			rows = append(rows, priced(row, purser.OnDemand, here.Hour, here.Month))
 		}

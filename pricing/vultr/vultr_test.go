@@ -26,8 +26,11 @@ var seen = time.Date(2026, 11, 20, 8, 0, 0, 0, time.FixedZone("EST", -5*3600))
 type lists map[string][]string
 
 var list = lists{
-	"regions": {`{"id":"ewr","city":"New Jersey","country":"US","continent":"North America","options":["ddos_protection"]}`,
-		`{"id":"ams","city":"Amsterdam","country":"NL"}`, `{"id":"sao","city":"São Paulo","country":"BR"}`},
+	"regions": {
+		`{"id":"ewr","city":"New Jersey","country":"US","continent":"North America","options":["ddos_protection"]}`,
+		`{"id":"ams","city":"Amsterdam","country":"NL"}`,
+		`{"id":"sao","city":"São Paulo","country":"BR"}`,
+	},
 	"plans": {
 		`{"id":"vc2-1c-1gb","vcpu_count":1,"ram":1024,"disk":25,"disk_count":1,"monthly_cost":5,"hourly_cost":0.007,"type":"vc2","locations":["ewr","ams","sao"],
 		  "deploy_ondemand":true,"deploy_preemptible":false,"location_cost":{"sao":{"hourly_cost":0.01,"monthly_cost":7.5}}}`,
@@ -174,6 +177,7 @@ func TestBrokenLists(t *testing.T) {
 		"nothing":        {"/plans-metal", `{}`, "nothing at all"},
 		"null":           {"/regions", `null`, "nothing at all"},
 		"no list":        {"/plans", `{"plans":{}}`, "form"},
+		"odd costs":      {"/plans", `{"plans":[{"id":"a","location_cost":["sao"]}]}`, "form"},
 		"the same again": {"/plans", `{"plans":[{"id":"a"}],"meta":{"links":{"next":"b"}}}`, "again and again"},
 	} {
 		rows, err := collect(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -89,6 +89,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/hazards": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List how often spot machines are taken back, with the uncertainty and what the clouds say */
+        get: operations["list-hazards"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/health": {
         parameters: {
             query?: never;
@@ -252,23 +269,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/offers": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** List offers with their newest price, cheapest per device first */
-        get: operations["list-offers"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/plans": {
         parameters: {
             query?: never;
@@ -304,6 +304,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List offers with their price, now or as of a time, cheapest first */
+        get: operations["list-prices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/prices/block": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop believing an offer's price
+         * @description It leaves the plans at once, whatever its feed says, until the rule ends.
+         */
+        post: operations["block-price"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/prices/cheapest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the cheapest offer of an accelerator over time
+         * @description accelerator or id must be given. A span of more than 60 days is answered day by day.
+         */
+        get: operations["cheapest-prices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/prices/history": {
         parameters: {
             query?: never;
@@ -311,7 +368,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Read the change points of an offer's price */
+        /** Read what was in force for an offer over time */
         get: operations["price-history"];
         put?: never;
         post?: never;
@@ -331,11 +388,29 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Import a price list in the catalogue form, plain or gzip
+         * Import a price list in the catalogue form, or a history of prices, plain or gzip
          * @description It is taken whole or not at all. An older price never overwrites a newer one.
          */
         post: operations["import-prices"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/prices/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List what operators decided of offers' prices */
+        get: operations["list-price-rules"];
+        put?: never;
+        post?: never;
+        /** End a rule about an offer's price */
+        delete: operations["drop-price-rule"];
         options?: never;
         head?: never;
         patch?: never;
@@ -352,6 +427,43 @@ export interface paths {
         get: operations["list-quarantine"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/quarantine/keep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Leave a price in quarantine and take it off the list of what is to be reviewed */
+        post: operations["keep-price"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/quarantine/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Believe a price that is in quarantine
+         * @description It can be planned with at once, and as long as the feed says about the same, until the rule ends.
+         */
+        post: operations["release-price"];
         delete?: never;
         options?: never;
         head?: never;
@@ -404,6 +516,26 @@ export interface paths {
         get: operations["list-sources"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sources/{name}/collect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a feed collected now
+         * @description It answers at once; the list of feeds tells how far it has come and how it ended.
+         */
+        post: operations["collect-source"];
         delete?: never;
         options?: never;
         head?: never;
@@ -496,6 +628,17 @@ export interface components {
             billed_total_usd: number;
             charges: components["schemas"]["PurserCharge"][] | null;
         };
+        Cheapest: {
+            per: string;
+            steps: components["schemas"]["CheapestStep"][] | null;
+        };
+        CheapestStep: {
+            /** Format: date-time */
+            from: string;
+            offer?: string;
+            /** Format: double */
+            usd_per_hour: number;
+        };
         CodeBody: {
             /** @description The one-time code. */
             code: string;
@@ -531,6 +674,29 @@ export interface components {
             /** Format: int64 */
             replicas: number;
             variants: string[] | null;
+        };
+        Hazard: {
+            basis: string;
+            /** Format: date-time */
+            computed_at: string;
+            /** Format: double */
+            events: number;
+            /** Format: double */
+            high_per_hour: number;
+            /** Format: double */
+            hours: number;
+            instance_type: string;
+            /** Format: double */
+            low_per_hour: number;
+            /** Format: double */
+            mean_per_hour: number;
+            provider: string;
+            region: string;
+            signals: components["schemas"]["PurserSignal"][] | null;
+            zone?: string;
+        };
+        Hazards: {
+            hazards: components["schemas"]["Hazard"][] | null;
         };
         Health: {
             host: string;
@@ -652,6 +818,8 @@ export interface components {
             accelerator?: string;
             country?: string;
             /** Format: double */
+            device_memory_gib?: number;
+            /** Format: double */
             devices: number;
             id: string;
             instance_type: string;
@@ -665,15 +833,25 @@ export interface components {
             purchase_option: string;
             region: string;
             source: string;
+            stale: boolean;
+            terms?: components["schemas"]["Terms"];
             /** Format: double */
             usd_per_device_hour?: number;
             /** Format: double */
+            usd_per_gib_hour?: number;
+            /** Format: double */
             usd_per_hour: number;
+            /** Format: double */
+            usd_per_tflop_hour?: number;
+            /** Format: date-time */
+            valid_from: string;
             /** Format: double */
             vcpus: number;
             zone?: string;
         };
         Offers: {
+            /** Format: date-time */
+            as_of?: string;
             offers: components["schemas"]["Offer"][] | null;
         };
         Ping: {
@@ -757,7 +935,21 @@ export interface components {
         Plans: {
             plans: components["schemas"]["Plan"][] | null;
         };
+        PriceDay: {
+            day: string;
+            /** Format: double */
+            high_usd_per_hour: number;
+            /** Format: double */
+            hours: number;
+            /** Format: double */
+            last_usd_per_hour: number;
+            /** Format: double */
+            low_usd_per_hour: number;
+            /** Format: double */
+            mean_usd_per_hour: number;
+        };
         PriceHistory: {
+            days: components["schemas"]["PriceDay"][] | null;
             offer: string;
             points: components["schemas"]["PurserPricePoint"][] | null;
         };
@@ -772,6 +964,8 @@ export interface components {
             /** Format: int64 */
             older: number;
             /** Format: int64 */
+            past: number;
+            /** Format: int64 */
             quarantined: number;
             /** Format: int64 */
             seen: number;
@@ -780,6 +974,9 @@ export interface components {
             stale: number;
             /** Format: int64 */
             unchanged: number;
+        };
+        PriceRules: {
+            rules: components["schemas"]["PurserPriceRule"][] | null;
         };
         Problem: {
             code: string;
@@ -899,6 +1096,7 @@ export interface components {
             purchase_option: string;
             region: string;
             source: string;
+            terms?: components["schemas"]["PurserTerms"];
             /** Format: double */
             usd_per_hour: number;
             /** Format: date-time */
@@ -916,11 +1114,26 @@ export interface components {
         PurserPricePoint: {
             /** Format: date-time */
             from: string;
+            gone?: boolean;
             /** Format: date-time */
             observed_at: string;
             source: string;
             /** Format: double */
             usd_per_hour: number;
+        };
+        PurserPriceRule: {
+            actor: string;
+            /** Format: double */
+            high_usd_per_hour: number;
+            /** Format: double */
+            low_usd_per_hour: number;
+            /** Format: date-time */
+            made_at: string;
+            note?: string;
+            offer: string;
+            reason: string;
+            /** Format: date-time */
+            until: string;
         };
         PurserRun: {
             command?: string;
@@ -931,6 +1144,22 @@ export interface components {
             image?: string;
             setup?: string;
             workdir?: string;
+        };
+        PurserSignal: {
+            detail: string;
+            /** Format: double */
+            high: number;
+            instance_type: string;
+            kind: string;
+            /** Format: double */
+            low: number;
+            /** Format: date-time */
+            observed_at: string;
+            provider: string;
+            purchase_option: string;
+            region: string;
+            source: string;
+            zone?: string;
         };
         PurserSurvive: {
             level?: string;
@@ -1003,6 +1232,20 @@ export interface components {
             /** Format: double */
             work?: number;
         };
+        PurserTerms: {
+            /** Format: int64 */
+            billing_step?: number;
+            /** Format: int64 */
+            cold_start?: number;
+            /** Format: int64 */
+            idle_billed?: number;
+            /** Format: int64 */
+            max_concurrent?: number;
+            /** Format: int64 */
+            max_request?: number;
+            /** Format: double */
+            usd_per_request?: number;
+        };
         PurserVariant: {
             accelerator?: string;
             /** Format: int64 */
@@ -1033,9 +1276,16 @@ export interface components {
         };
         QuarantinedPrice: {
             detail: string;
+            /** Format: date-time */
+            first_seen_at: string;
+            /** Format: date-time */
+            kept_at?: string;
+            /** Format: date-time */
+            last_seen_at: string;
             offer: components["schemas"]["Offer"];
             place: string;
             reason: string;
+            source: string;
         };
         Rebalance: {
             dry_run: boolean;
@@ -1064,15 +1314,44 @@ export interface components {
             /** Format: double */
             usd_per_hour_now: number;
         };
+        Review: {
+            /**
+             * Format: double
+             * @description How long the decision holds. Default: 30.
+             */
+            days?: number;
+            note?: string;
+            offer: string;
+            /** @description May be left out when there is one. */
+            reason?: string;
+            /** @description Where it is in quarantine. May be left out when one source has it. */
+            source?: string;
+        };
         Source: {
+            alarm?: string;
+            /** Format: date-time */
+            began_at?: string;
+            enabled: boolean;
+            /** Format: date-time */
+            ended_at?: string;
+            error_kind?: string;
+            /** Format: int64 */
+            failures: number;
             /** Format: date-time */
             last_at: string;
             last_error?: string;
             name: string;
+            /** Format: date-time */
+            next_at?: string;
             /** Format: int64 */
             offers: number;
+            progress?: string;
             /** Format: int64 */
             quarantined: number;
+            /** Format: int64 */
+            regions: number;
+            says?: string;
+            schedule?: string;
         };
         Sources: {
             sources: components["schemas"]["Source"][] | null;
@@ -1153,6 +1432,20 @@ export interface components {
         };
         Tasks: {
             tasks: components["schemas"]["PurserTask"][] | null;
+        };
+        Terms: {
+            /** Format: double */
+            billing_step_seconds: number;
+            /** Format: double */
+            cold_start_seconds: number;
+            /** Format: double */
+            idle_billed_seconds: number;
+            /** Format: int64 */
+            max_concurrent: number;
+            /** Format: double */
+            max_request_seconds: number;
+            /** Format: double */
+            usd_per_request: number;
         };
         Token: {
             /** Format: date-time */
@@ -1438,6 +1731,66 @@ export interface operations {
             };
             /** @description Error */
             default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-hazards": {
+        parameters: {
+            query?: {
+                provider?: string;
+                region?: string;
+                instance_type?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hazards"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2036,71 +2389,6 @@ export interface operations {
             };
         };
     };
-    "list-offers": {
-        parameters: {
-            query?: {
-                provider?: string;
-                region?: string;
-                /** @description A model, or a family such as A100. */
-                accelerator?: string;
-                /** @description on_demand, spot, private … */
-                option?: string;
-                source?: string;
-                limit?: number;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Offers"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Forbidden */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Internal Server Error */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "list-plans": {
         parameters: {
             query?: {
@@ -2278,6 +2566,221 @@ export interface operations {
             };
         };
     };
+    "list-prices": {
+        parameters: {
+            query?: {
+                provider?: string;
+                region?: string;
+                /** @description A model, or a family such as A100. */
+                accelerator?: string;
+                /** @description on_demand, spot, private … */
+                option?: string;
+                source?: string;
+                /** @description The offer's id. */
+                id?: string;
+                /** @description Least memory of one device. */
+                min_memory_gib?: number;
+                /** @description Least devices of the machine; 0.125 is an eighth of one. */
+                min_devices?: number;
+                /** @description Only machines with devices. */
+                accelerated?: boolean;
+                /** @description What the price is compared for: the machine, a device, a GiB of device memory, a TFLOP/s of dense bf16. */
+                per?: "machine" | "device" | "gib" | "tflop";
+                /** @description The prices that were in force then. Default: now. */
+                as_of?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Offers"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "block-price": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Review"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurserPriceRule"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cheapest-prices": {
+        parameters: {
+            query?: {
+                provider?: string;
+                region?: string;
+                /** @description A model, or a family such as A100. */
+                accelerator?: string;
+                /** @description on_demand, spot, private … */
+                option?: string;
+                source?: string;
+                /** @description The offer's id. */
+                id?: string;
+                /** @description Least memory of one device. */
+                min_memory_gib?: number;
+                /** @description Least devices of the machine; 0.125 is an eighth of one. */
+                min_devices?: number;
+                /** @description Only machines with devices. */
+                accelerated?: boolean;
+                /** @description What the price is compared for: the machine, a device, a GiB of device memory, a TFLOP/s of dense bf16. */
+                per?: "machine" | "device" | "gib" | "tflop";
+                /** @description Default: 30 days ago. */
+                from?: string;
+                /** @description Default: now. */
+                to?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cheapest"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "price-history": {
         parameters: {
             query: {
@@ -2287,6 +2790,8 @@ export interface operations {
                 from?: string;
                 /** @description Default: now. */
                 to?: string;
+                /** @description Every change, or a row for each day in which there was one; days reach further back. */
+                by?: "change" | "day";
             };
             header?: never;
             path?: never;
@@ -2347,8 +2852,8 @@ export interface operations {
                 /** @description The file's name; the provider is read from it, as in aws.csv.gz. */
                 name: string;
                 provider?: string;
-                /** @description When the prices were seen. */
-                as_of: string;
+                /** @description When the prices of a list were seen; a history says so itself. */
+                as_of?: string;
             };
             header?: never;
             path?: never;
@@ -2407,10 +2912,127 @@ export interface operations {
             };
         };
     };
+    "list-price-rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceRules"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "drop-price-rule": {
+        parameters: {
+            query: {
+                offer: string;
+                reason: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "list-quarantine": {
         parameters: {
             query?: {
                 source?: string;
+                reason?: string;
+                offer?: string;
+                /** @description Those that were reviewed and left there as well. */
+                kept?: boolean;
                 limit?: number;
             };
             header?: never;
@@ -2426,6 +3048,124 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Quarantine"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "keep-price": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Review"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "release-price": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Review"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PurserPriceRule"];
                 };
             };
             /** @description Unauthorized */
@@ -2620,6 +3360,64 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Sources"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "collect-source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
                 };
             };
             /** @description Unauthorized */
