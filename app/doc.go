@@ -6,11 +6,13 @@
 // takes a due tick, by a row in the database; a tick that nobody took, because all
 // were down, is caught up once.
 //
-//	collect    price feeds → pricing.Sift → offers
+//	collect    hosts of the operator's own → offers; and for each source of prices its
+//	           feed → pricing.SiftAmong → offers, history, signals
 //	plan       jobs, offers, leases → optimizer → admission → leases, tasks
 //	reconcile  what providers list ↔ leases; idle machines; moves
 //	charge     leases × prices → ledger → charges
-//	prune      old log lines and plans are forgotten
+//	prune      old log lines, plans and changes of prices are forgotten, days rolled up
+//	hazard     signals, our spot leases → policy.Posterior → hazards
 //	rebalance  the plan without its history → moves, when they pay
 //
 // # Starting and stopping

@@ -45,8 +45,8 @@ func sources() []source {
 		{name: "aws", says: "AWS on demand, by zone", schedule: "0 23 4 * * *", maxAge: 30 * day, build: buildAWS(aws.NewOnDemand)},
 		{name: "aws-bulk", says: "AWS on demand from the public files, by region", schedule: "0 41 4 * * 0", maxAge: 30 * day, build: buildAWS(aws.NewBulk)},
 		{name: "aws-spot", says: "AWS spot by zone, 90 days back, interruption bands, placement scores", schedule: "0 */10 * * * *", maxAge: 6 * hour, build: buildAWS(aws.NewSpot)},
-		{name: "gcp", says: "Google Cloud on demand, spot, flex-start, calendar; TPU slices", schedule: "0 17 5 * * *", maxAge: 7 * day, build: buildGCP(gcpPrices)},
-		{name: "gcp-spot", says: "Google Cloud spot history and preemption rates", schedule: "0 37 5 * * *", maxAge: 7 * day, build: buildGCP(gcpHistory)},
+		{name: "gcp", says: "Google Cloud on demand, spot, flex-start, calendar; TPU slices", schedule: "0 17 5 * * *", maxAge: 7 * day, build: buildGCP(gcp.New)},
+		{name: "gcp-spot", says: "Google Cloud spot history and preemption rates", schedule: "0 37 5 * * *", maxAge: 7 * day, build: buildGCP(gcp.NewSpotHistory)},
 		{name: "azure", says: "Azure on demand and spot", schedule: "0 29 */6 * * *", maxAge: 3 * day, build: buildAzure(azure.New)},
 		{name: "azure-spot", says: "Azure eviction bands and spot history", schedule: "0 51 */6 * * *", maxAge: 3 * day, build: buildAzure(azure.NewSpotHistory)},
 		{name: "lambda", says: "Lambda on demand, where there is capacity", schedule: "0 */10 * * * *", maxAge: 6 * hour, build: buildLambda},
@@ -114,7 +114,7 @@ func buildAWS(make func(aws.Options) (pricing.Collector, error)) func(context.Co
 		if cfg.Region == "" {
 			cfg.Region = "us-east-1"
 		}
-		return make(aws.Options{Config: cfg, Regions: c.Regions, PriceFiles: c.URL, Now: a.now, Since: a.historySince})
+		return make(aws.Options{Config: cfg, Regions: c.Regions, PriceFiles: c.URL, AdvisorURL: c.URL, Now: a.now, Since: a.historySince})
 	}
 }
 
@@ -125,9 +125,6 @@ func buildGCP(make func(gcp.Options) (pricing.Collector, error)) func(context.Co
 		return make(o)
 	}
 }
-
-func gcpPrices(o gcp.Options) (pricing.Collector, error)  { return gcp.New(o) }
-func gcpHistory(o gcp.Options) (pricing.Collector, error) { return gcp.NewSpotHistory(o) }
 
 // buildAzure uses credentials when a subscription is named; prices need none.
 func buildAzure(make func(azure.Options) (pricing.Collector, error)) func(context.Context, *App, SourceConfig) (pricing.Collector, error) {

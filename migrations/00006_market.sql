@@ -39,6 +39,14 @@ alter table offers
     add column terms jsonb;
 comment on column offers.terms is 'conditions of a serverless offer; null: none';
 
+create table price_counter (
+    renewed bigint not null,
+    sole    boolean primary key default true,
+    constraint price_counter_has_one_row check (sole)
+);
+comment on table price_counter is 'owner: pricing. How often rows of offers were renewed, for readers that remember them.';
+insert into price_counter (renewed) values (0);
+
 create table price_now_new (
     offer_key   integer     not null,
     scope_key   integer     not null references price_scopes (scope_key),

@@ -24,6 +24,7 @@ type DB struct {
 
 	offerKeys offerKeys
 	months    months
+	catalogue catalogue
 }
 
 // Options of Open.

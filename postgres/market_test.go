@@ -435,7 +435,7 @@ func TestAsOfTouchesFewPartitions(t *testing.T) {
 		past = append(past, purser.PastPrice{Offer: o.ID(), From: start.AddDate(0, -m, -1), UnitPrice: purser.USDPerHour(1e9 + m)})
 	}
 	must(db.SavePrices(t.Context(), PriceBatch{Source: "feed", At: start, Offers: []purser.Offer{seen(o, 5e9, start)}, Past: past}))(t)
-	plan := strings.Join(must(collect(t.Context(), db.Pool(), pgx.RowTo[string], "explain (analyze, costs off, timing off) "+offersAsOf, "", "", []string{}, "", "", false, "", start.AddDate(0, -6, 0)))(t), "\n")
+	plan := strings.Join(must(collect(t.Context(), db.Pool(), pgx.RowTo[string], "explain (analyze, costs off, timing off) "+pricesAsOf, []int32{1}, start.AddDate(0, -6, 0)))(t), "\n")
 	recent, _, _ := strings.Cut(plan, "One-Time Filter")
 	if n := strings.Count(recent, "price_points_y"); n > 6 || n == 0 {
 		t.Errorf("the recent part of the query plans %d partitions:\n%s", n, plan)

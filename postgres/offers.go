@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,91 +17,106 @@ import (
 // As of a time, an offer is what it is now at the price that was in force then; who had
 // seen that price, and when, is the point's.
 func (db *DB) Offers(ctx context.Context, f OfferFilter) ([]purser.Offer, error) {
-	sql, args := offersNow, []any{f.Provider, f.Region, f.Accelerators, string(f.Option), f.Source, f.Accelerated, string(f.ID), f.Gone}
-	if !f.AsOf.IsZero() {
-		sql, args = offersAsOf, append(args[:7], utc(f.AsOf))
-	}
-	if f.Limit > 0 {
-		sql += " order by unit_price, id limit $9"
-		args = append(args, f.Limit)
-	}
-	rows, err := db.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, fail("postgres.Offers", err)
-	}
-	offers, err := scanOffers(rows)
+	offers, err := db.offersFrom(ctx, db.pool, f)
 	return offers, fail("postgres.Offers", err)
 }
 
-// scanOffers reads rows of offerColumns. Texts repeat from row to row, so each is
-// kept once.
-func scanOffers(rows pgx.Rows) ([]purser.Offer, error) {
-	var offers []purser.Offer
-	var o purser.Offer
-	var provider, region, zone, instanceType, option, accelerator, country, source text
-	var terms []byte
-	once := texter{}
-	for _, t := range []*text{&provider, &region, &zone, &instanceType, &option, &accelerator, &country, &source} {
-		t.once = once
+func (db *DB) offersFrom(ctx context.Context, q querier, f OfferFilter) ([]purser.Offer, error) {
+	known, err := db.catalogue.all(ctx, q)
+	if err != nil {
+		return nil, err
 	}
-	_, err := pgx.ForEachRow(rows, []any{
-		&provider, &region, &zone, &instanceType, &option, &accelerator, &o.Devices, &o.DeviceMemoryMiB, &o.MilliCPU, &o.MemoryMiB, &o.DiskMiB, &country,
-		&o.Limit, &terms, &o.UnitPrice, &o.ValidFrom, &o.ObservedAt, &source,
-	}, func() error {
-		o.Provider, o.Region, o.Zone, o.InstanceType, o.Option = provider.s, region.s, zone.s, instanceType.s, purser.PurchaseOption(option.s)
-		o.Accelerator, o.Country, o.Source, o.Terms = accelerator.s, country.s, source.s, purser.Terms{}
-		offers = append(offers, o)
-		if terms != nil {
-			return fromJSON{&offers[len(offers)-1].Terms}.ScanBytes(terms)
+	keys := f.keys(known)
+	sources, err := scopeSources(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]purser.Offer, 0, len(keys))
+	rows, err := f.prices(ctx, q, keys, len(known))
+	if err != nil {
+		return nil, err
+	}
+	var key, scope int32
+	var price purser.USDPerHour
+	var from, seen time.Time
+	_, err = pgx.ForEachRow(rows, []any{&key, &scope, &price, &from, &seen}, func() error {
+		source := sources[scope]
+		if int(key) >= len(known) || !f.fits(known[key]) || f.Source != "" && source != f.Source {
+			return nil // the whole of price_now is read when most of it is wanted
 		}
+		o := known[key]
+		o.UnitPrice, o.ValidFrom, o.ObservedAt, o.Source = price, from, seen, source
+		out = append(out, o)
 		return nil
 	})
-	return offers, err
-}
-
-// texter keeps one copy of each text.
-type texter map[string]string
-
-// text is a text column read through a texter.
-type text struct {
-	s    string
-	once texter
-}
-
-// ScanBytes implements pgtype.BytesScanner.
-func (t *text) ScanBytes(b []byte) error {
-	s, ok := t.once[string(b)]
-	if !ok {
-		s = string(b)
-		t.once[s] = s
+	if err != nil {
+		return nil, err
 	}
-	t.s = s
-	return nil
+	if f.Limit > 0 {
+		slices.SortFunc(out, func(a, b purser.Offer) int {
+			return cmp.Or(cmp.Compare(a.UnitPrice, b.UnitPrice), cmp.Compare(a.ID(), b.ID()))
+		})
+		out = out[:min(len(out), f.Limit)]
+	}
+	return out, nil
 }
 
-const offerColumns = `select o.provider::bytea, o.region::bytea, o.zone::bytea, o.instance_type::bytea, o.purchase_option::bytea, o.accelerator::bytea, o.milli_devices,
-	o.device_memory_mib, o.milli_cpu, o.memory_mib, o.disk_mib, o.country::bytea, o.machine_limit, o.terms, `
+// fits says whether an offer is one that the filter asks for, its price apart.
+func (f OfferFilter) fits(o purser.Offer) bool {
+	return o.Provider != "" && (f.Provider == "" || f.Provider == o.Provider) && (f.Region == "" || f.Region == o.Region) &&
+		(f.Option == "" || f.Option == o.Option) && (!f.Accelerated || o.Devices > 0) &&
+		(len(f.Accelerators) == 0 || slices.Contains(f.Accelerators, o.Accelerator)) && (f.ID == "" || f.ID == o.ID())
+}
 
-const offerFilters = ` where ($1 = '' or o.provider = $1) and ($2 = '' or o.region = $2)
-	and (cardinality($3::text[]) is null or cardinality($3::text[]) = 0 or o.accelerator = any($3)) and ($4 = '' or o.purchase_option = $4)
-	and ($5 = '' or s.source = $5) and (not $6 or o.milli_devices > 0) and ($7 = '' or o.id = $7)`
+func (f OfferFilter) keys(known []purser.Offer) []int32 {
+	keys := make([]int32, 0, len(known))
+	for key := range known {
+		if f.fits(known[key]) {
+			keys = append(keys, int32(key))
+		}
+	}
+	return keys
+}
 
-const offersNow = offerColumns + `n.unit_price, n.valid_from, n.observed_at, s.source::bytea
-	from offers o join price_now n using (offer_key) join price_scopes s using (scope_key)` + offerFilters + ` and ($8 or n.gone_at is null)`
+// prices asks for the prices of offers: key, scope, price, from when on, seen when.
+func (f OfferFilter) prices(ctx context.Context, q querier, keys []int32, known int) (pgx.Rows, error) {
+	switch {
+	case !f.AsOf.IsZero():
+		return q.Query(ctx, pricesAsOf, keys, utc(f.AsOf))
+	case len(keys) > known/4:
+		return q.Query(ctx, pricesNow, f.Gone)
+	default:
+		return q.Query(ctx, pricesNow+" and offer_key = any($2)", f.Gone, keys)
+	}
+}
+
+const pricesNow = "select offer_key, scope_key, unit_price, valid_from, observed_at from price_now where ($1 or gone_at is null)"
 
 // asOfRecent is how far back a price is looked for first, so that most partitions need
 // not be touched. What has not changed since is looked for in all.
 const asOfRecent = "interval '45 days'"
 
-const offersAsOf = offerColumns + `p.unit_price, p.valid_from, p.observed_at, s.source::bytea
-	from offers o
+const pricesAsOf = `select k.offer_key, coalesce(r.scope_key, e.scope_key), case when r.scope_key is null then e.unit_price else r.unit_price end,
+		coalesce(r.valid_from, e.valid_from), coalesce(r.observed_at, e.observed_at)
+	from unnest($1::integer[]) as k (offer_key)
 	left join lateral (select q.unit_price, q.valid_from, q.observed_at, q.scope_key from price_points q
-		where q.offer_key = o.offer_key and q.valid_from <= $8 and q.valid_from > $8::timestamptz - ` + asOfRecent + ` order by q.valid_from desc limit 1) r on true
+		where q.offer_key = k.offer_key and q.valid_from <= $2 and q.valid_from > $2::timestamptz - ` + asOfRecent + ` order by q.valid_from desc limit 1) r on true
 	left join lateral (select q.unit_price, q.valid_from, q.observed_at, q.scope_key from price_points q
-		where r.scope_key is null and q.offer_key = o.offer_key and q.valid_from <= $8::timestamptz - ` + asOfRecent + ` order by q.valid_from desc limit 1) e on true
-	cross join lateral (select coalesce(r.scope_key, e.scope_key) as scope_key, case when r.scope_key is null then e.unit_price else r.unit_price end as unit_price,
-		coalesce(r.valid_from, e.valid_from) as valid_from, coalesce(r.observed_at, e.observed_at) as observed_at) p
-	join price_scopes s on s.scope_key = p.scope_key` + offerFilters + ` and p.unit_price is not null`
+		where r.scope_key is null and q.offer_key = k.offer_key and q.valid_from <= $2::timestamptz - ` + asOfRecent + ` order by q.valid_from desc limit 1) e on true
+	where case when r.scope_key is null then e.unit_price else r.unit_price end is not null`
+
+// scopeSources are the sources' names by scope.
+func scopeSources(ctx context.Context, q querier) (map[int32]string, error) {
+	rows, err := q.Query(ctx, "select scope_key, source from price_scopes")
+	if err != nil {
+		return nil, err
+	}
+	out := map[int32]string{}
+	var key int32
+	var source string
+	_, err = pgx.ForEachRow(rows, []any{&key, &source}, func() error { out[key] = source; return nil })
+	return out, err
+}
 
 // PriceHistory lists what was in force for an offer within [from, to), oldest first: the
 // first may have begun before from. An unknown offer has none; zero times are open ends.

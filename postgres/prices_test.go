@@ -245,7 +245,7 @@ func TestOffersFilter(t *testing.T) {
 		}
 	}
 	// The price now is read from price_now; the history is not touched.
-	plan := must(collect(t.Context(), db.Pool(), pgx.RowTo[string], "explain "+offersNow, "", "", []string{}, "", "", false, "", false))(t)
+	plan := must(collect(t.Context(), db.Pool(), pgx.RowTo[string], "explain "+pricesNow, false))(t)
 	text := strings.Join(plan, "\n")
 	if !strings.Contains(text, "price_now") || strings.Contains(text, "price_points") {
 		t.Errorf("the price now is not read from price_now:\n%s", text)

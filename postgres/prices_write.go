@@ -50,9 +50,12 @@ func (b *priceBatch) writeOffers(ctx context.Context, t *tx) error {
 	if _, err := t.Exec(ctx, "analyze incoming"); err != nil {
 		return err
 	}
-	_, err = t.Exec(ctx, `update offers o set accelerator = i.accelerator, milli_devices = i.milli_devices, device_memory_mib = i.device_memory_mib,
+	tag, err := t.Exec(ctx, `update offers o set accelerator = i.accelerator, milli_devices = i.milli_devices, device_memory_mib = i.device_memory_mib,
 			milli_cpu = i.milli_cpu, memory_mib = i.memory_mib, disk_mib = i.disk_mib, country = i.country, machine_limit = i.machine_limit, terms = i.terms
 		from incoming i where i.id = o.id`)
+	if err == nil && tag.RowsAffected() > 0 {
+		_, err = t.Exec(ctx, "update price_counter set renewed = renewed + 1")
+	}
 	if err != nil {
 		return err
 	}

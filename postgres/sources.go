@@ -115,11 +115,7 @@ func (db *DB) SavePriceRule(ctx context.Context, r purser.PriceRule) error {
 func (db *DB) BlockOffer(ctx context.Context, r purser.PriceRule) error {
 	const op = "postgres.BlockOffer"
 	return db.write(ctx, op, func(ctx context.Context, t *tx) error {
-		rows, err := t.Query(ctx, offersNow, "", "", []string{}, "", "", false, string(r.Offer), false)
-		if err != nil {
-			return err
-		}
-		offers, err := scanOffers(rows)
+		offers, err := db.offersFrom(ctx, t, OfferFilter{ID: r.Offer})
 		if err != nil {
 			return err
 		}

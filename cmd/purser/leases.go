@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"purser"
 	"purser/api"
 )
 
@@ -175,56 +174,4 @@ func printRebalanced(w io.Writer, out api.Rebalanced) error {
 		rows = append(rows, []string{fmt.Sprintf("%s/%s[%d]", m.Job, m.Group, m.Replica), string(m.From), string(m.To)})
 	}
 	return grid(w, []string{"REPLICA", "FROM", "TO"}, rows)
-}
-
-func newPrices() *cobra.Command {
-	c := &cobra.Command{Use: "prices", Short: "List offers with their prices, cheapest per device first", Args: cobra.NoArgs}
-	remoteFlags(c)
-	output := outputFlag(c)
-	flags := map[string]*string{}
-	for name, usage := range map[string]string{
-		"accelerator": "only this model, or family such as A100", "provider": "only this provider", "region": "only this region",
-		"option": "only this purchase option, e.g. spot", "source": "only this feed",
-	} {
-		flags[name] = c.Flags().String(name, "", usage)
-	}
-	limit := c.Flags().Int("limit", 40, "how many at most")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := remote(c)
-		if err != nil {
-			return err
-		}
-		q := url.Values{"limit": {strconv.Itoa(*limit)}}
-		for name, v := range flags {
-			if *v != "" {
-				q.Set(name, *v)
-			}
-		}
-		out, err := client.Offers(c.Context(), q)
-		if err != nil {
-			return err
-		}
-		return show(c, *output, out, func(w io.Writer) error { return printOffers(w, out.Offers, time.Now()) })
-	}
-	c.AddCommand(newPricesImport(), newPricesQuarantine(), newPricesSources())
-	return c
-}
-
-func printOffers(w io.Writer, offers []api.Offer, now time.Time) error {
-	if len(offers) == 0 {
-		_, err := fmt.Fprintln(w, "No offer matches.")
-		return err
-	}
-	rows := [][]string{}
-	for _, o := range offers {
-		per := ""
-		if o.Devices > 0 {
-			per = o.PerDevice.String()
-		}
-		rows = append(rows, []string{
-			o.InstanceType, place(o.Provider, o.Region, o.Zone), optionName(o.Option), devices(o.Devices, o.Accelerator),
-			fmt.Sprintf("%g", o.VCPUs), purser.GiB(int64(o.MemoryGiB * 1024)), o.UnitPrice.String(), per, age(o.ObservedAt, now), o.Source,
-		})
-	}
-	return grid(w, []string{"MACHINE", "WHERE", "OPTION", "DEVICES", "VCPUS", "MEMORY", "PRICE", "PER DEVICE", "AGE", "SOURCE"}, rows, 4, 5, 6, 7, 8)
 }

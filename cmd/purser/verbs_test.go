@@ -134,12 +134,6 @@ func shownWorld() map[string]any {
 			DryRun: true, Rehearsal: true, Now: purser.USDPerHourOf(9.83), After: purser.USDPerHourOf(4), Saving: purser.MoneyOf(130), Pays: true, Reason: "it saves 50 % and disturbs 30 %", HorizonHrs: 24,
 			Moves: []api.RebalanceMove{{Task: "task-2", Job: "train", Group: "main", From: spot.ID, To: cpu.ID}},
 		},
-		"GET /v1/offers":     api.Offers{Offers: []api.Offer{spot, cpu}},
-		"GET /v1/sources":    api.Sources{Sources: []api.Source{{Name: "bundled", LastAt: ago(90 * time.Minute), Offers: 150}, {Name: "feed", LastError: "it does not answer", Quarantined: 3}}},
-		"GET /v1/quarantine": api.Quarantine{Quarantined: []api.QuarantinedPrice{{Offer: cpu, Reason: purser.QuarantineShape, Detail: "no vCPUs", Place: "aws.csv:7"}}},
-		"POST /v1/prices/import": api.PriceReport{
-			Source: "csvfile:aws.csv", Seen: 10, New: 4, Changed: 3, Unchanged: 2, Older: 1, Quarantined: 5,
-		},
 		"GET /v1/tokens": api.Tokens{Tokens: []api.Token{
 			{ID: "tok-1", Name: "ann", Role: api.RoleAdmin, CreatedAt: ago(72*time.Hour + time.Minute), UsedAt: &used},
 			{ID: "tok-2", Name: "bob", Role: api.RoleViewer, CreatedAt: ago(72*time.Hour + time.Minute), RevokedAt: &past},
@@ -167,51 +161,52 @@ func TestVerbs(t *testing.T) {
 		return path
 	}
 	jobs := file("jobs.yaml", "name: train\ntrain: {cpus: 1, run_time: 1m, command: x}\n")
-	list := file("aws.csv", "InstanceType\n")
-	for name, c := range map[string]struct {
-		args []string
-		asks string
-		json string // the answer that -o json gives again; empty: the verb has no or another JSON
-	}{
-		"jobs":              {[]string{"jobs", "--live", "--project", "vision"}, "GET /v1/jobs?limit=100&live=true&project=vision", "GET /v1/jobs"},
-		"job":               {[]string{"jobs", "train", "--project", "vision"}, "GET /v1/jobs/train?project=vision", ""},
-		"submit":            {[]string{"submit", "-f", jobs}, "POST /v1/jobs", "POST /v1/jobs"},
-		"submit-dry-run":    {[]string{"submit", "-f", jobs, "--dry-run"}, "POST /v1/plans", "POST /v1/plans"},
-		"cancel":            {[]string{"cancel", "train"}, "POST /v1/jobs/train/cancel?", "POST /v1/jobs/train/cancel"},
-		"logs":              {[]string{"logs", "train", "--timestamps"}, "GET /v1/jobs/train/logs?after=&limit=1000&task=", ""},
-		"leases":            {[]string{"leases"}, "GET /v1/leases?limit=200&live=true", "GET /v1/leases"},
-		"charges":           {[]string{"charges"}, "GET /v1/spend", "GET /v1/spend"},
-		"charges-lines":     {[]string{"charges", "--lines", "--lease", "lease-1"}, "GET /v1/charges?lease=lease-1&limit=1000", "GET /v1/charges"},
-		"rebalance":         {[]string{"rebalance", "--dry-run"}, "POST /v1/rebalance", "POST /v1/rebalance"},
-		"prices":            {[]string{"prices", "--accelerator", "A100", "--option", "spot"}, "GET /v1/offers?accelerator=A100&limit=40&option=spot", "GET /v1/offers"},
-		"prices-sources":    {[]string{"prices", "sources"}, "GET /v1/sources", "GET /v1/sources"},
-		"prices-quarantine": {[]string{"prices", "quarantine", "--source", "feed"}, "GET /v1/quarantine?limit=100&source=feed", "GET /v1/quarantine"},
-		"prices-import":     {[]string{"prices", "import", list, "--as-of", "2024-02-21"}, "POST /v1/prices/import?as_of=2024-02-21T00%3A00%3A00Z&name=aws.csv", ""},
-		"token-list":        {[]string{"token", "list"}, "GET /v1/tokens", "GET /v1/tokens"},
-		"token-create":      {[]string{"token", "create", "dan", "--role", "operator", "--valid-for", "30d"}, "POST /v1/tokens", "POST /v1/tokens"},
-		"token-revoke":      {[]string{"token", "revoke", "tok-1"}, "DELETE /v1/tokens/tok-1", ""},
-		"token-link":        {[]string{"token", "link"}, "POST /v1/logins", "POST /v1/logins"},
+	for name, c := range map[string]verbCase{
+		"jobs":           {[]string{"jobs", "--live", "--project", "vision"}, "GET /v1/jobs?limit=100&live=true&project=vision", "GET /v1/jobs"},
+		"job":            {[]string{"jobs", "train", "--project", "vision"}, "GET /v1/jobs/train?project=vision", ""},
+		"submit":         {[]string{"submit", "-f", jobs}, "POST /v1/jobs", "POST /v1/jobs"},
+		"submit-dry-run": {[]string{"submit", "-f", jobs, "--dry-run"}, "POST /v1/plans", "POST /v1/plans"},
+		"cancel":         {[]string{"cancel", "train"}, "POST /v1/jobs/train/cancel?", "POST /v1/jobs/train/cancel"},
+		"logs":           {[]string{"logs", "train", "--timestamps"}, "GET /v1/jobs/train/logs?after=&limit=1000&task=", ""},
+		"leases":         {[]string{"leases"}, "GET /v1/leases?limit=200&live=true", "GET /v1/leases"},
+		"charges":        {[]string{"charges"}, "GET /v1/spend", "GET /v1/spend"},
+		"charges-lines":  {[]string{"charges", "--lines", "--lease", "lease-1"}, "GET /v1/charges?lease=lease-1&limit=1000", "GET /v1/charges"},
+		"rebalance":      {[]string{"rebalance", "--dry-run"}, "POST /v1/rebalance", "POST /v1/rebalance"},
+		"token-list":     {[]string{"token", "list"}, "GET /v1/tokens", "GET /v1/tokens"},
+		"token-create":   {[]string{"token", "create", "dan", "--role", "operator", "--valid-for", "30d"}, "POST /v1/tokens", "POST /v1/tokens"},
+		"token-revoke":   {[]string{"token", "revoke", "tok-1"}, "DELETE /v1/tokens/tok-1", ""},
+		"token-link":     {[]string{"token", "link"}, "POST /v1/logins", "POST /v1/logins"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			a := serving(t, shownWorld())
-			out, errs, code := ran(t, c.args...)
-			if code != 0 || len(a.asked) == 0 || a.asked[0] != c.asks || a.auth[0] != "Bearer purser_test" {
-				t.Errorf("code %d, said %q, asked %q by %q", code, errs, a.asked, a.auth)
-			}
-			golden(t, name, clockTime.ReplaceAllString(out, "TIME"))
-			if c.json == "" {
-				return
-			}
-			out, errs, code = ran(t, append(c.args, "-o", "json")...)
-			var got, want any
-			b, err := json.Marshal(a.says[c.json])
-			if code != 0 || err != nil || json.Unmarshal(b, &want) != nil || json.Unmarshal([]byte(out), &got) != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("code %d, said %q, JSON %s\nwant %s", code, errs, out, b)
-			}
-			if _, _, code := ran(t, append(c.args, "-o", "xml")...); code != exitInvalid {
-				t.Errorf("-o xml ends with %d", code)
-			}
-		})
+		t.Run(name, func(t *testing.T) { c.check(t, name, shownWorld()) })
+	}
+}
+
+// verbCase is a verb, what it asks for first, and what it shows.
+type verbCase struct {
+	args []string
+	asks string
+	json string // the answer that -o json gives again; empty: the verb has no or another JSON
+}
+
+func (c verbCase) check(t *testing.T, name string, world map[string]any) {
+	t.Helper()
+	a := serving(t, world)
+	out, errs, code := ran(t, c.args...)
+	if code != 0 || len(a.asked) == 0 || a.asked[0] != c.asks || a.auth[0] != "Bearer purser_test" {
+		t.Errorf("code %d, said %q, asked %q by %q", code, errs, a.asked, a.auth)
+	}
+	golden(t, name, clockTime.ReplaceAllString(out, "TIME"))
+	if c.json == "" {
+		return
+	}
+	out, errs, code = ran(t, append(c.args, "-o", "json")...)
+	var got, want any
+	b, err := json.Marshal(a.says[c.json])
+	if code != 0 || err != nil || json.Unmarshal(b, &want) != nil || json.Unmarshal([]byte(out), &got) != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("code %d, said %q, JSON %s\nwant %s", code, errs, out, b)
+	}
+	if _, _, code := ran(t, append(c.args, "-o", "xml")...); code != exitInvalid {
+		t.Errorf("-o xml ends with %d", code)
 	}
 }
 
@@ -232,7 +227,7 @@ func golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s (go test ./cmd/purser -run TestVerbs -update writes it)\ngot:\n%s\nwant:\n%s", path, got, want)
+		t.Errorf("%s (go test ./cmd/purser -run 'Verb|Price|Plot' -update writes it)\ngot:\n%s\nwant:\n%s", path, got, want)
 	}
 }
 
@@ -249,14 +244,6 @@ func TestVerbsWithJSONOfTheirOwn(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &job); err != nil || code != 0 || job.ID != "job-1" || len(job.All.Tasks) != 2 {
 		t.Errorf("code %d, %v: %s", code, err, out)
-	}
-	list := filepath.Join(t.TempDir(), "aws.csv")
-	if err := os.WriteFile(list, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	out, _, code = ran(t, "prices", "import", list, "--as-of", "2024-02-21", "-o", "json")
-	if code != 0 || !strings.Contains(out, `"reports"`) {
-		t.Errorf("code %d: %s", code, out)
 	}
 	for _, args := range [][]string{{"version", "-o", "json"}, {"openapi"}, {"openapi", "--job-schema"}} {
 		if out, _, code := ran(t, args...); code != 0 || !json.Valid([]byte(out)) {

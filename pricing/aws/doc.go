@@ -70,6 +70,6 @@
 // Missing signals leave prices as they are: batches come without them, and the error
 // at the end says so.
 //
-// A request is repeated Options.Tries times when it is throttled, not answered, not
-// served or cut off. A clock that is wrong is put right by the SDK.
+// A request is tried up to Options.Tries times when it is throttled, not answered,
+// not served or cut off. A clock that is wrong is put right by the SDK.
 package aws

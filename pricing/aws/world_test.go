@@ -183,7 +183,7 @@ func serveHandler(t testing.TB, h http.Handler) Options {
 	return options(srv.URL, srv.Client())
 }
 
-// make makes a collector of options that are right.
+// made makes a collector of options that are right.
 func made(t testing.TB, construct func(Options) (pricing.Collector, error), opt Options) pricing.Collector {
 	t.Helper()
 	c, err := construct(opt)
@@ -202,8 +202,7 @@ func collect(c pricing.Collector) ([]pricing.Batch, error) {
 	return out, err
 }
 
-// rowsOf collects and gives the rows by offer id, with their prices as keys of a
-// second row of the same offer.
+// rowsOf collects without an error and gives the rows by offer id.
 func rowsOf(t testing.TB, c pricing.Collector) map[purser.OfferID]pricing.Row {
 	t.Helper()
 	batches, err := collect(c)

@@ -100,12 +100,12 @@ func TestErrors(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opt := serve(t, failing(spotWorld(), c.part, c.answer))
 			opt.Project = "proj"
-			var collector pricing.Collector = must(New(opt))
+			collecting := must(New(opt))
 			if c.spot {
-				collector = must(NewSpotHistory(opt))
+				collecting = must(NewSpotHistory(opt))
 			}
 			batches := 0
-			err := collector.Collect(t.Context(), func(pricing.Batch) error { batches++; return nil })
+			err := collecting.Collect(t.Context(), func(pricing.Batch) error { batches++; return nil })
 			if purser.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || batches > 0 {
 				t.Errorf("%d batches, kind %s, want %s and %q: %v", batches, purser.KindOf(err), c.kind, c.says, err)
 			}

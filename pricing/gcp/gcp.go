@@ -11,6 +11,14 @@
 // of accelerator machines, and offers are of a whole region; CPU-only machines need
 // a project.
 //
+// # Permissions
+//
+//	New            none with an API key or any credentials, and the API cloudbilling.googleapis.com
+//	  with a project  compute.machineTypes.list, compute.acceleratorTypes.list (roles/compute.viewer),
+//	                  tpu.locations.list, tpu.acceleratorTypes.list (roles/tpu.viewer) unless WithoutTPU
+//	NewSpotHistory compute.machineTypes.list, compute.advice.capacityHistory and, with Availability,
+//	               compute.advice.capacity (roles/compute.viewer)
+//
 // # Prices
 //
 // The catalogue prices parts, not machines. An offer is the sum
@@ -53,7 +61,9 @@
 //
 // It makes one call for each zone and machine type, two with Availability, four at a
 // time and at most MaxCalls in all; regions, in order of their names, that no longer fit
-// are left out and named in the error.
+// are left out and named in the error. Machine types that the API knows nothing of are
+// passed over; a region of which that is all has no batch, and where no region has one
+// the API's refusal is the error.
 //
 // # Failures
 //
@@ -158,25 +168,26 @@ func (o Options) wanted(region string) bool {
 	return len(o.Regions) == 0 || slices.Contains(o.Regions, region)
 }
 
-// Collector collects present prices.
-type Collector struct{ opt Options }
+// collector collects present prices.
+type collector struct{ opt Options }
 
-var _ pricing.Collector = (*Collector)(nil)
+var _ pricing.Collector = (*collector)(nil)
 
-// New checks the options; nothing is asked before it collects.
-func New(opt Options) (*Collector, error) {
+// New makes the collector of present prices, by the name of gcp. It checks the options;
+// nothing is asked before it collects.
+func New(opt Options) (pricing.Collector, error) {
 	opt, err := opt.complete("gcp.New")
 	if err != nil {
 		return nil, err
 	}
-	return &Collector{opt}, nil
+	return &collector{opt}, nil
 }
 
 // Source is gcp.
-func (c *Collector) Source() string { return source }
+func (c *collector) Source() string { return source }
 
 // Collect emits one batch for each region.
-func (c *Collector) Collect(ctx context.Context, emit func(pricing.Batch) error) error {
+func (c *collector) Collect(ctx context.Context, emit func(pricing.Batch) error) error {
 	const op = "gcp.Collect"
 	now := c.opt.Now().UTC()
 	if ctx.Err() != nil {

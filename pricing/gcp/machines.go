@@ -161,13 +161,13 @@ func (m machine) shape() purser.Shape {
 	s := purser.Shape{MilliCPU: m.vCPUs * 1000, MemoryMiB: m.memoryMiB, DiskMiB: m.ssdGiB * gib}
 	if m.device != "" {
 		s.Devices = purser.MilliDevices(m.devices) * purser.OneDevice
-		name(&s, m.device)
+		fillDevice(&s, m.device)
 	}
 	return s
 }
 
-// name fills a shape's device from any of its names.
-func name(s *purser.Shape, device string) {
+// fillDevice fills a shape's device from any of its names.
+func fillDevice(s *purser.Shape, device string) {
 	a, _ := purser.AcceleratorNamed(device)
 	s.Accelerator, s.DeviceMemoryMiB = a.Name, int64(a.MemoryGiB*gib)
 }

@@ -31,7 +31,7 @@ type rateKey struct {
 // rates are all prices of parts that are of use.
 type rates map[rateKey]rate
 
-// readCatalogue reads the SKUs and keeps what is of use: a few thousand of 50,000.
+// readCatalogue reads the SKUs, tens of thousands, page by page and keeps what is of use.
 func readCatalogue(ctx context.Context, opt Options) (rates, error) {
 	n := need{op: "gcp.Collect", what: "the price catalogue", api: "cloudbilling.googleapis.com"}
 	options, err := connect(ctx, opt, opt.APIKey)

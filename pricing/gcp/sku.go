@@ -109,13 +109,12 @@ func partNamed(d string) (part, bool) {
 	if name, ok := devices[strings.TrimPrefix(strings.TrimPrefix(d, "nvidia "), "tesla ")]; ok {
 		return part{gpu, name}, true
 	}
-	for word, k := range map[string]kind{" core": core, " ram": ram} {
-		if rest, ok := strings.CutSuffix(d, word); ok {
-			name, ok := families[strings.TrimSuffix(rest, " instance")]
-			return part{k, name}, ok
-		}
+	rest, k := strings.TrimSuffix(d, " core"), core
+	if rest == d {
+		rest, k = strings.TrimSuffix(d, " ram"), ram
 	}
-	return part{}, false
+	name, ok := families[strings.TrimSuffix(rest, " instance")]
+	return part{k, name}, ok && rest != d
 }
 
 // places are the words with which descriptions of the older TPUs end.

@@ -21,13 +21,14 @@ import (
 // historyKept is how far back past prices are given where nobody says.
 const historyKept = 90 * 24 * time.Hour
 
-// SpotHistory collects past spot prices and preemptions.
-type SpotHistory struct{ opt Options }
+// spotHistory collects past spot prices and preemptions.
+type spotHistory struct{ opt Options }
 
-var _ pricing.Collector = (*SpotHistory)(nil)
+var _ pricing.Collector = (*spotHistory)(nil)
 
-// NewSpotHistory checks the options; nothing is asked before it collects.
-func NewSpotHistory(opt Options) (*SpotHistory, error) {
+// NewSpotHistory makes the collector of past spot prices and preemptions, by the name of
+// gcp-spot. It checks the options; nothing is asked before it collects.
+func NewSpotHistory(opt Options) (pricing.Collector, error) {
 	const op = "gcp.NewSpotHistory"
 	opt, err := opt.complete(op)
 	if err != nil {
@@ -36,17 +37,17 @@ func NewSpotHistory(opt Options) (*SpotHistory, error) {
 	if opt.Project == "" {
 		return nil, &purser.Error{Kind: purser.KindInvalid, Op: op, Message: "the history of spot prices is asked for a project", Hint: "give the id of a project"}
 	}
-	return &SpotHistory{opt}, nil
+	return &spotHistory{opt}, nil
 }
 
 // Source is gcp-spot.
-func (c *SpotHistory) Source() string { return sourceOfSpot }
+func (c *spotHistory) Source() string { return sourceOfSpot }
 
 // pool is a machine type in a zone.
 type pool struct{ region, zone, machineType string }
 
 // Collect emits one batch without rows for each region.
-func (c *SpotHistory) Collect(ctx context.Context, emit func(pricing.Batch) error) error {
+func (c *spotHistory) Collect(ctx context.Context, emit func(pricing.Batch) error) error {
 	if ctx.Err() != nil {
 		return ended(ctx, "gcp.Collect")
 	}
@@ -66,7 +67,7 @@ func (c *SpotHistory) Collect(ctx context.Context, emit func(pricing.Batch) erro
 	return c.regions(ctx, client, s, emit)
 }
 
-func (c *SpotHistory) regions(ctx context.Context, client *compute.AdviceClient, s *supply, emit func(pricing.Batch) error) error {
+func (c *spotHistory) regions(ctx context.Context, client *compute.AdviceClient, s *supply, emit func(pricing.Batch) error) error {
 	const op = "gcp.Collect"
 	now := c.opt.Now().UTC()
 	var failed failures
@@ -106,7 +107,7 @@ func (c *SpotHistory) regions(ctx context.Context, client *compute.AdviceClient,
 	return failed.err(op)
 }
 
-func (c *SpotHistory) tooMany() error {
+func (c *spotHistory) tooMany() error {
 	return &purser.Error{
 		Kind: purser.KindInvalid, Op: "gcp.Collect", Message: fmt.Sprintf("more than %d calls would be needed for one collection", c.opt.MaxCalls),
 		Hint: "name fewer regions, or allow more calls",
@@ -149,7 +150,7 @@ func isUnknown(err error) bool {
 
 // region asks about all pools of a region. Pools of which nothing is known are passed
 // over; where that is all of them, the error says so.
-func (c *SpotHistory) region(ctx context.Context, client *compute.AdviceClient, now time.Time, region string, pools []pool, failed error) (pricing.Batch, error) {
+func (c *spotHistory) region(ctx context.Context, client *compute.AdviceClient, now time.Time, region string, pools []pool, failed error) (pricing.Batch, error) {
 	b := pricing.Batch{Source: sourceOfSpot, Region: region, ObservedAt: now}
 	if failed != nil {
 		return b, failed
@@ -176,7 +177,7 @@ func (c *SpotHistory) region(ctx context.Context, client *compute.AdviceClient, 
 	return b, nil
 }
 
-func (c *SpotHistory) since(ctx context.Context, now time.Time, region string) (time.Time, error) {
+func (c *spotHistory) since(ctx context.Context, now time.Time, region string) (time.Time, error) {
 	if c.opt.Since == nil {
 		return now.Add(-historyKept), nil
 	}
@@ -189,7 +190,7 @@ func needAdvice(what, method string) need {
 }
 
 // pool asks about one pool.
-func (c *SpotHistory) pool(ctx context.Context, client *compute.AdviceClient, now, since time.Time, p pool) found {
+func (c *spotHistory) pool(ctx context.Context, client *compute.AdviceClient, now, since time.Time, p pool) found {
 	history, err := c.history(ctx, client, p)
 	if err != nil {
 		return found{err: err}
@@ -215,7 +216,7 @@ func (c *SpotHistory) pool(ctx context.Context, client *compute.AdviceClient, no
 	return out
 }
 
-func (c *SpotHistory) history(ctx context.Context, client *compute.AdviceClient, p pool) (*computepb.CapacityHistoryResponse, error) {
+func (c *spotHistory) history(ctx context.Context, client *compute.AdviceClient, p pool) (*computepb.CapacityHistoryResponse, error) {
 	req := &computepb.CapacityHistoryAdviceRequest{
 		Project: c.opt.Project, Region: p.region,
 		CapacityHistoryRequestResource: &computepb.CapacityHistoryRequest{
@@ -231,7 +232,7 @@ func (c *SpotHistory) history(ctx context.Context, client *compute.AdviceClient,
 	return again(ctx, c.opt, n, func() (*computepb.CapacityHistoryResponse, error) { return client.CapacityHistory(ctx, req) })
 }
 
-func (c *SpotHistory) capacity(ctx context.Context, client *compute.AdviceClient, p pool) (*computepb.CapacityAdviceResponse, error) {
+func (c *spotHistory) capacity(ctx context.Context, client *compute.AdviceClient, p pool) (*computepb.CapacityAdviceResponse, error) {
 	req := &computepb.CapacityAdviceRpcRequest{
 		Project: c.opt.Project, Region: p.region,
 		CapacityAdviceRequestResource: &computepb.CapacityAdviceRequest{

@@ -56,11 +56,11 @@ func TestTrap13_CapacityHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	zurich := func(s string) time.Time { return must(time.Parse(time.RFC3339, s)).UTC() }
+	at := func(s string) time.Time { return must(time.Parse(time.RFC3339, s)).UTC() }
 	want := []purser.PastPrice{
-		{Offer: "gcp/us-central1/us-central1-a/a2-highgpu-1g/spot", From: zurich("2026-11-01T08:00:00Z"), UnitPrice: 1_927_680_000},
-		{Offer: "gcp/us-central1/us-central1-a/g2-standard-4/spot", From: zurich("2026-09-01T07:00:00Z"), UnitPrice: 301_260_000},
-		{Offer: "gcp/us-central1/us-central1-a/g2-standard-4/spot", From: zurich("2026-11-01T08:00:00Z"), UnitPrice: 281_260_000},
+		{Offer: "gcp/us-central1/us-central1-a/a2-highgpu-1g/spot", From: at("2026-11-01T08:00:00Z"), UnitPrice: 1_927_680_000},
+		{Offer: "gcp/us-central1/us-central1-a/g2-standard-4/spot", From: at("2026-09-01T07:00:00Z"), UnitPrice: 301_260_000},
+		{Offer: "gcp/us-central1/us-central1-a/g2-standard-4/spot", From: at("2026-11-01T08:00:00Z"), UnitPrice: 281_260_000},
 	}
 	if past := got["us-central1"].Past; !slices.Equal(past, want) {
 		t.Errorf("past prices %+v", past)

@@ -100,6 +100,14 @@ func readSupply(ctx context.Context, opt Options) (*supply, error) {
 	return s, s.readSlices(ctx, opt, options)
 }
 
+// given leaves out what is empty.
+func given(token string) *string {
+	if token == "" {
+		return nil
+	}
+	return &token
+}
+
 func needCompute(what, method string) need {
 	return need{op: "gcp.Collect", what: what, api: "compute.googleapis.com", permission: "compute." + method, role: "roles/compute.viewer"}
 }
@@ -112,7 +120,7 @@ func (s *supply) readMachines(ctx context.Context, opt Options, options clientOp
 	}
 	defer client.Close() // closes nothing that could lose anything
 	open := func(token string) pager[compute.MachineTypesScopedListPair] {
-		return client.AggregatedList(ctx, &computepb.AggregatedListMachineTypesRequest{Project: opt.Project, MaxResults: new(uint32(500)), PageToken: &token})
+		return client.AggregatedList(ctx, &computepb.AggregatedListMachineTypesRequest{Project: opt.Project, MaxResults: new(uint32(500)), PageToken: given(token)})
 	}
 	return pages(ctx, opt, n, open, func(p compute.MachineTypesScopedListPair) error {
 		region, zone, ok := s.scope(opt, n, p.Key, p.Value.GetWarning())
@@ -137,7 +145,7 @@ func (s *supply) readCards(ctx context.Context, opt Options, options clientOptio
 	}
 	defer client.Close() // closes nothing that could lose anything
 	open := func(token string) pager[compute.AcceleratorTypesScopedListPair] {
-		return client.AggregatedList(ctx, &computepb.AggregatedListAcceleratorTypesRequest{Project: opt.Project, MaxResults: new(uint32(500)), PageToken: &token})
+		return client.AggregatedList(ctx, &computepb.AggregatedListAcceleratorTypesRequest{Project: opt.Project, MaxResults: new(uint32(500)), PageToken: given(token)})
 	}
 	return pages(ctx, opt, n, open, func(p compute.AcceleratorTypesScopedListPair) error {
 		region, zone, ok := s.scope(opt, n, p.Key, p.Value.GetWarning())

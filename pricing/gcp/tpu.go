@@ -27,11 +27,15 @@ var generations = map[string]generation{
 	"v4":  {"TPU-V4", 2, 4, tpuHost{240, 407}, nil, []int64{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096}},
 	"v5p": {"TPU-V5P", 2, 4, tpuHost{208, 448}, nil, []int64{8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 12288}},
 	"v5litepod": {
-		"TPU-V5E", 1, 4, tpuHost{112, 192}, map[int64]tpuHost{1: {24, 48}, 8: {224, 384}},
+		"TPU-V5E", 1, 4,
+		tpuHost{112, 192},
+		map[int64]tpuHost{1: {24, 48}, 8: {224, 384}},
 		[]int64{1, 4, 8, 16, 32, 64, 128, 256},
 	},
 	"v6e": {
-		"TPU-V6E", 1, 4, tpuHost{180, 720}, map[int64]tpuHost{1: {44, 176}, 8: {180, 1440}},
+		"TPU-V6E", 1, 4,
+		tpuHost{180, 720},
+		map[int64]tpuHost{1: {44, 176}, 8: {180, 1440}},
 		[]int64{1, 4, 8, 16, 32, 64, 128, 256},
 	},
 }
@@ -92,6 +96,6 @@ func (s slice) shape() purser.Shape {
 		Devices:  purser.MilliDevices(s.chips) * purser.OneDevice,
 		MilliCPU: hosts * host.vCPUs * 1000, MemoryMiB: hosts * host.memoryGiB * gib,
 	}
-	name(&out, s.device)
+	fillDevice(&out, s.device)
 	return out
 }

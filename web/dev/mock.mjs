@@ -4,8 +4,8 @@
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
-import { offers } from "./offers.mjs";
-import { jobView, leaseViews, logView, planView, sourceViews, spendView, taskViews } from "./views.mjs";
+import { Market } from "./market.mjs";
+import { jobView, leaseViews, logView, planView, spendView, taskViews } from "./views.mjs";
 import { World } from "./world.mjs";
 
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
@@ -37,6 +37,7 @@ export class Mock {
   /** @param {{ scenario: string }} options */
   constructor({ scenario }) {
     this.world = new World(scenario);
+    this.market = new Market(scenario, (name) => this.event("price", name));
     this.code = "mock-code";
     /** Codes that have not been used. */
     this.codes = new Set([this.code]);
@@ -86,6 +87,9 @@ export class Mock {
       return send(res, 200, { code, url: `http://${req.headers.host}/#signin=${code}`, valid_until: new Date(Date.now() + 600_000).toISOString() });
     }
     if (url.pathname.startsWith("/v1/jobs")) return this.#jobs(req, res, url);
+    const said = this.market.answer(`${req.method} ${url.pathname}`, url.searchParams, req.method === "POST" ? await body(req) : {});
+    if (said === null) return res.writeHead(204).end();
+    if (said !== undefined) return send(res, 200, said);
     return this.#read(res, url);
   }
 
@@ -162,10 +166,6 @@ export class Mock {
         return send(res, 200, planView(w));
       case "/v1/leases":
         return send(res, 200, { leases: leaseViews(w) });
-      case "/v1/offers":
-        return send(res, 200, { offers: offers.slice(0, Number(url.searchParams.get("limit") ?? 100)) });
-      case "/v1/sources":
-        return send(res, 200, { sources: sourceViews() });
       default:
         return refuse(res, 404, "not_found", `the mock knows no ${url.pathname}`);
     }

@@ -6,9 +6,18 @@ const list = new URL("../../pricing/bundled/offers.csv", import.meta.url);
 
 /**
  * @typedef {{ id: string, provider: string, region: string, zone?: string, instance_type: string, purchase_option: string, accelerator?: string,
- *   devices: number, vcpus: number, memory_gib: number, usd_per_hour: number, usd_per_device_hour?: number, limit: number, source: string,
- *   observed_at: string }} Offer
+ *   devices: number, device_memory_gib?: number, vcpus: number, memory_gib: number, usd_per_hour: number, usd_per_device_hour?: number,
+ *   usd_per_gib_hour?: number, usd_per_tflop_hour?: number, limit: number, source: string, valid_from: string, observed_at: string, stale: boolean }} Offer
  */
+
+/** GiB and TFLOP/s of some devices; the mock's other ones have no such prices. @type {Record<string, [gib: number, tflops: number]>} */
+const figures = { H100: [80, 989], H200: [141, 989], "A100-80GB": [80, 312], "A100-40GB": [40, 312], L4: [24, 121], T4: [16, 0], A10G: [24, 70], L40S: [48, 362] };
+
+/** @param {string} accelerator @param {number} perDevice */
+function others(accelerator, perDevice) {
+  const [gib, tflops] = figures[accelerator] ?? [0, 0];
+  return { ...(gib > 0 ? { device_memory_gib: gib, usd_per_gib_hour: perDevice / gib } : {}), ...(tflops > 0 ? { usd_per_tflop_hour: perDevice / tflops } : {}) };
+}
 
 /** @param {string} line @returns {Offer} */
 function offer(line) {
@@ -26,10 +35,12 @@ function offer(line) {
     vcpus: Number(vcpus),
     memory_gib: Number(memory),
     usd_per_hour: Number(price),
-    ...(n > 0 ? { usd_per_device_hour: Number(price) / n } : {}),
+    ...(n > 0 ? { usd_per_device_hour: Number(price) / n, ...others(accelerator, Number(price) / n) } : {}),
     limit: -1,
     source: `bundled:${source}`,
+    valid_from: `${date}T00:00:00Z`,
     observed_at: `${date}T00:00:00Z`,
+    stale: provider === "lambda",
   };
 }
 

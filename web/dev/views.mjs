@@ -98,10 +98,3 @@ export function logView(w, j, after, limit) {
   }
   return { lines, next: String(after + lines.length), ended: !running && after + lines.length >= total };
 }
-
-export function sourceViews() {
-  return [
-    { name: "bundled", last_at: iso(Date.now() - 14 * 60_000), offers: offers.length, quarantined: 0 },
-    { name: "csv:aws.csv.gz", last_at: iso(Date.now() - 3 * 3_600_000), offers: 18_204, quarantined: 37 },
-  ];
-}

@@ -5,6 +5,7 @@
 
 import { mkdirSync } from "node:fs";
 import { launch } from "./browser.mjs";
+import * as market from "./market.mjs";
 import { must, Report } from "./report.mjs";
 import { start } from "./server.mjs";
 import * as steps from "./steps.mjs";
@@ -64,6 +65,13 @@ async function flow() {
   await report.check("prices tell their age and source", () => steps.pricesHaveAges(page));
   await report.check("no fault of accessibility in light colours", () => steps.accessibleIn(page, "light"));
   await picture(page, "overview-light-1280");
+  await report.check("an accelerator's offers are shown, cheapest first", () => market.acceleratorIsChosen(page));
+  await report.check("the cheapest over time is drawn, and stands in a table", () => market.cheapestIsDrawn(page));
+  await picture(page, "market-light-1280");
+  await report.check("prices of another day are marked", () => market.anotherDayIsMarked(page));
+  await report.check("an offer opens by keyboard, with its history", () => market.offerOpens(page));
+  await report.check("a source is collected when asked for", () => market.sourceIsCollected(page));
+  await report.check("an offer is blocked, and the rule ended", () => market.offerIsBlocked(page));
   await report.check("a job submitted elsewhere appears by itself", () => steps.newsComesByItself(page, s));
   await report.check("a job opens by keyboard, with tasks and log", () => steps.jobOpens(page, s));
   await report.check("a job is cancelled", () => steps.jobIsCancelled(page));

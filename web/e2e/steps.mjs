@@ -92,10 +92,10 @@ export async function tipsAppear(page) {
 
 /** @param {Page} page */
 export async function pricesHaveAges(page) {
-  const prices = page.locator(".prices tbody td .cell-more");
+  const prices = page.locator(".prices-table tbody td .cell-more");
   must((await prices.count()) > 5, `only ${await prices.count()} prices are shown`);
   for (const text of await prices.allInnerTexts()) must(/(list of \d+ \w+ \d{4}|seen (just now|\d+ \S+ ago))$/.test(text.trim()), `a price has no age: ${text}`);
-  must((await page.locator(".sources li").count()) > 0, "no source of prices is named");
+  must((await page.locator(".sources tbody tr").count()) > 0, "no source of prices is named");
 }
 
 /** @param {Page} page @param {Server} server */

@@ -1,18 +1,21 @@
-// The one page: what is spent, what runs where, the jobs, and the prices.
+// The one page: what is spent, what runs where, the jobs, and the market.
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useMemo, useState, useSyncExternalStore } from "react";
 import { useLiveLeases } from "./api/queries";
 import { onSession, sessionState } from "./api/session";
 import { fleets, Hues } from "./lib/machines";
+import { DoubtsPanel } from "./ui/doubts";
 import { Banners, Header } from "./ui/header";
-import { useLive, useOpenJob } from "./ui/hooks";
+import { useLive, useOpen } from "./ui/hooks";
 import { JobDrawer } from "./ui/job-drawer";
 import { JobsPanel } from "./ui/jobs";
+import { MarketPanel } from "./ui/market";
 import { MoneyStrip } from "./ui/money";
+import { OfferDrawer } from "./ui/offer-drawer";
 import { PlanPanel } from "./ui/plan";
-import { PricesPanel } from "./ui/prices";
 import { SignIn } from "./ui/sign-in";
+import { SourcesPanel } from "./ui/sources";
 import { SpendPanel } from "./ui/spend";
 
 export function App() {
@@ -28,7 +31,8 @@ export function App() {
 }
 
 function Overview() {
-  const [openJob, open] = useOpenJob();
+  const [openJob, open] = useOpen("job");
+  const [openOffer, showOffer] = useOpen("offer");
   const [job, point] = useState<string | null>(null);
   const [hues] = useState(() => new Hues());
   const leases = useLiveLeases().data;
@@ -49,9 +53,12 @@ function Overview() {
           <JobsPanel hues={hues} pointed={{ job, point }} onOpen={open} />
           <SpendPanel />
         </div>
-        <PricesPanel />
+        <MarketPanel onOpen={showOffer} />
+        <SourcesPanel />
+        <DoubtsPanel onOpen={showOffer} />
       </main>
       {openJob !== null && <JobDrawer key={openJob} job={openJob} onClose={() => open(null)} />}
+      {openOffer !== null && <OfferDrawer key={openOffer} offer={openOffer} onClose={() => showOffer(null)} />}
     </>
   );
 }

@@ -10,6 +10,7 @@ import "./styles/base.css";
 import "./styles/tables.css";
 import "./styles/panels.css";
 import "./styles/machines.css";
+import "./styles/market.css";
 import "./styles/drawer.css";
 
 startTheme();

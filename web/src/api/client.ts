@@ -5,6 +5,9 @@ import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
 export type Charge = Schemas["PurserCharge"];
+export type Cheapest = Schemas["Cheapest"];
+export type CheapestStep = Schemas["CheapestStep"];
+export type Hazard = Schemas["Hazard"];
 export type Health = Schemas["Health"];
 export type Job = Schemas["Job"];
 export type Lease = Schemas["Lease"];
@@ -12,8 +15,14 @@ export type LeaseTask = Schemas["LeaseTask"];
 export type LogLine = Schemas["LogLine"];
 export type Offer = Schemas["Offer"];
 export type Plan = Schemas["Plan"];
+export type PriceDay = Schemas["PriceDay"];
+export type PriceHistory = Schemas["PriceHistory"];
+export type PricePoint = Schemas["PurserPricePoint"];
+export type PriceRule = Schemas["PurserPriceRule"];
 export type Problem = Schemas["Problem"];
 export type PurserEvent = Schemas["PurserEvent"];
+export type Quarantined = Schemas["QuarantinedPrice"];
+export type Review = Schemas["Review"];
 export type Source = Schemas["Source"];
 export type Spend = Schemas["Spend"];
 export type Task = Schemas["PurserTask"];
@@ -55,8 +64,8 @@ interface Answer<T> {
   response: Response;
 }
 
-/** Waits for a call and gives its body, or throws an ApiError. */
-export async function unwrap<T>(call: Promise<Answer<T>>): Promise<T> {
+/** Waits for a call, or throws an ApiError where there was no answer or a refusal. */
+async function answered<T>(call: Promise<Answer<T>>): Promise<Answer<T>> {
   let answer: Answer<T>;
   try {
     answer = await call;
@@ -64,6 +73,18 @@ export async function unwrap<T>(call: Promise<Answer<T>>): Promise<T> {
     if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
     throw unreachable();
   }
-  if (!answer.response.ok || answer.data === undefined) throw problemOf(answer.response.status, answer.error);
-  return answer.data;
+  if (!answer.response.ok) throw problemOf(answer.response.status, answer.error);
+  return answer;
+}
+
+/** Waits for a call and gives its body, or throws an ApiError. */
+export async function unwrap<T>(call: Promise<Answer<T>>): Promise<T> {
+  const { data, response, error } = await answered(call);
+  if (data === undefined) throw problemOf(response.status, error);
+  return data;
+}
+
+/** Waits for a call whose answer has no body, or throws an ApiError. */
+export async function done(call: Promise<Answer<unknown>>): Promise<void> {
+  await answered(call);
 }

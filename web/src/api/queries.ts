@@ -2,12 +2,10 @@
 // broken event stream delays news and never loses it.
 
 import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
-import { ApiError, client, unwrap, type Health, type Job, type LogLine, type Offer, type Plan } from "./client";
+import { ApiError, client, unwrap, type Health, type Job, type LogLine, type Plan } from "./client";
 import { signedOut } from "./session";
-import { families } from "../lib/market";
 
 const refetchMs = 10_000;
-const slowRefetchMs = 60_000;
 const jobPage = 200;
 const jobPages = 5;
 
@@ -19,8 +17,9 @@ export const keys = {
   leases: ["leases"],
   jobs: ["jobs"],
   tasks: ["tasks"],
-  offers: ["offers"],
+  prices: ["prices"],
   sources: ["sources"],
+  doubts: ["doubts"],
 } as const;
 
 export type KeyName = keyof typeof keys;
@@ -118,44 +117,6 @@ export function useTasks(job: string) {
     queryFn: async ({ signal }) => {
       const out = await unwrap(client.GET("/v1/jobs/{job}/tasks", { params: { path: { job } }, signal }));
       return out.tasks ?? [];
-    },
-  });
-}
-
-const offerPage = 1000;
-
-export interface OfferList {
-  offers: Offer[];
-  whole: boolean;
-}
-
-/**
- * Offers to show prices from. A short list comes whole. Of a long one, whose first
- * page would hold the cheapest accelerators alone, the cheapest offer of each well
- * known family is asked for one by one; whole says which it was.
- */
-export async function readOffers(signal: AbortSignal): Promise<OfferList> {
-  const first = await unwrap(client.GET("/v1/offers", { params: { query: { limit: offerPage } }, signal }));
-  const offers = first.offers ?? [];
-  if (offers.length < offerPage) return { offers, whole: true };
-  const calls = families.flatMap((accelerator) =>
-    ["spot", "on_demand"].map((option) => unwrap(client.GET("/v1/offers", { params: { query: { accelerator, option, limit: 1 } }, signal }))),
-  );
-  const answers = await Promise.all(calls);
-  return { offers: answers.flatMap((a) => a.offers ?? []), whole: false };
-}
-
-export function useOffers() {
-  return useQuery({ queryKey: keys.offers, refetchInterval: slowRefetchMs, queryFn: ({ signal }) => readOffers(signal) });
-}
-
-export function useSources() {
-  return useQuery({
-    queryKey: keys.sources,
-    refetchInterval: slowRefetchMs,
-    queryFn: async ({ signal }) => {
-      const out = await unwrap(client.GET("/v1/sources", { signal }));
-      return out.sources ?? [];
     },
   });
 }

@@ -128,7 +128,7 @@ const affected = new Map<string, KeyName[]>([
   ["lease", ["leases", "spend", "plan"]],
   ["move", ["leases", "tasks"]],
   ["plan", ["plan", "leases", "jobs"]],
-  ["price", ["offers", "sources"]],
+  ["price", ["sources", "doubts", "prices"]],
 ]);
 
 /** The queries that an event may have made old. */

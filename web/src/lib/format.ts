@@ -81,11 +81,23 @@ export function date(iso: string | undefined): string {
   return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" }).format(t);
 }
 
+/** 1 Jul, in UTC. */
+export function dayShort(ms: number): string {
+  return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" }).format(ms);
+}
+
 /** 1 July, in UTC, as months are counted. */
 export function dayMonth(iso: string | undefined): string {
   const t = timeOf(iso);
   if (Number.isNaN(t)) return "–";
   return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", timeZone: "UTC" }).format(t);
+}
+
+/** 21 Feb 2024, 14:02, in UTC. */
+export function moment(iso: string | undefined): string {
+  const t = timeOf(iso);
+  if (Number.isNaN(t)) return "–";
+  return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC" }).format(t);
 }
 
 /** 14:02:31 of the reader's clock. */
@@ -104,6 +116,8 @@ const optionWords = new Map<string, string>([
   ["private", "private"],
   ["serverless", "serverless"],
 ]);
+
+export const options = [...optionWords.keys()];
 
 /** The set of purchase options is open: an unknown one is shown as it is. */
 export function optionName(option: string): string {

@@ -46,6 +46,8 @@ function onVisibility(tell: () => void): () => void {
 }
 
 const refreshMs = 500;
+/** Prices are many, and while feeds are read each of their regions is an event. */
+const refreshPricesMs = 10_000;
 
 /**
  * Follows the server's events while signed in, and refreshes what they made old. A
@@ -58,19 +60,26 @@ export function useLive(signedIn: boolean): StreamState {
   const seen = useSyncExternalStore(onVisibility, () => document.visibilityState !== "hidden");
   useEffect(() => {
     if (!signedIn || !seen) return;
-    const batch = new Batch<KeyName>(refreshMs, (names) => {
+    const refresh = (names: Set<KeyName>) => {
       for (const name of names) void queries.invalidateQueries({ queryKey: keys[name] });
-    });
+    };
+    const batch = new Batch<KeyName>(refreshMs, refresh);
+    const prices = new Batch<KeyName>(refreshPricesMs, refresh);
     const stream = new EventStream({
       open: (url) => new EventSource(url),
       onState: setState,
-      onEvent: (event) => batch.add(affectedBy(event)),
+      onEvent: (event) => {
+        const names = affectedBy(event);
+        batch.add(names.filter((n) => n !== "prices"));
+        prices.add(names.filter((n) => n === "prices"));
+      },
       onReturn: () => void queries.invalidateQueries(),
     });
     stream.start();
     return () => {
       stream.stop();
       batch.stop();
+      prices.stop();
       setState("connecting");
     };
   }, [signedIn, seen, queries]);
@@ -136,18 +145,26 @@ function onHash(tell: () => void): () => void {
   };
 }
 
-const jobHash = "#job=";
+/** What the address can hold open: the details of a job or of an offer. */
+type Opened = "job" | "offer";
 
-function jobOfHash(): string | null {
-  return location.hash.startsWith(jobHash) ? decodeURIComponent(location.hash.slice(jobHash.length)) || null : null;
+function ofHash(kind: Opened): string | null {
+  const start = `#${kind}=`;
+  if (!location.hash.startsWith(start)) return null;
+  const rest = location.hash.slice(start.length);
+  try {
+    return decodeURIComponent(rest) || null;
+  } catch {
+    return rest; // somebody typed it
+  }
 }
 
-/** The job whose details are open. It stands in the address, so that it can be shared. */
-export function useOpenJob(): [string | null, (job: string | null) => void] {
-  const job = useSyncExternalStore(onHash, jobOfHash);
+/** The job or offer whose details are open. It stands in the address, so that it can be shared. */
+export function useOpen(kind: Opened): [string | null, (id: string | null) => void] {
+  const id = useSyncExternalStore(onHash, () => ofHash(kind));
   const open = (next: string | null) => {
-    history.replaceState(null, "", next === null ? location.pathname + location.search : jobHash + encodeURIComponent(next));
+    history.replaceState(null, "", next === null ? location.pathname + location.search : `#${kind}=${encodeURIComponent(next)}`);
     for (const tell of hashListeners) tell();
   };
-  return [job, open];
+  return [id, open];
 }

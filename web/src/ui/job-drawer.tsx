@@ -1,57 +1,33 @@
 // The details of one job: what it is, its tasks, what they print, and its end.
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect, useId, useRef, useState } from "react";
+import { useState } from "react";
 import { client, unwrap, type Job, type Task } from "../api/client";
 import { cancelJob, keys, useTasks } from "../api/queries";
 import { ago, clock, money, percent, quantity } from "../lib/format";
 import { ended, isService, replicaWords } from "../lib/jobs";
+import { Drawer } from "./dialogs";
 import { useNow } from "./hooks";
 import { Logs } from "./logs";
 import { ErrorNote, Loaded, Progress, Rehearsed, Scroll, State } from "./parts";
 
 export function JobDrawer({ job: id, onClose }: { job: string; onClose: () => void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const title = useId();
-  useEffect(() => {
-    const element = dialog.current;
-    if (element && !element.open) element.showModal();
-  }, []);
   const job = useQuery({
     queryKey: [...keys.jobs, id],
     queryFn: ({ signal }) => unwrap(client.GET("/v1/jobs/{job}", { params: { path: { job: id } }, signal })),
   });
   return (
-    <dialog
-      ref={dialog}
-      className="drawer"
-      aria-labelledby={title}
-      onClose={onClose}
-      onClick={(event) => {
-        if (event.target === dialog.current) dialog.current.close();
-      }}
-    >
-      <div className="drawer-inner">
-        <header className="drawer-head">
-          <h2 id={title}>{job.data ? job.data.name : "Job"}</h2>
-          {job.data && <State state={job.data.state} />}
-          <button type="button" className="icon-button" onClick={() => dialog.current?.close()} aria-label="Close">
-            <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true">
-              <path d="M5 5l10 10M15 5L5 15" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" />
-            </svg>
-          </button>
-        </header>
-        <Loaded query={job} what="The job cannot be read">
-          {(data) => (
-            <>
-              <Facts job={data} />
-              <Tasks job={data} />
-              <Logs job={data} />
-            </>
-          )}
-        </Loaded>
-      </div>
-    </dialog>
+    <Drawer title={job.data ? job.data.name : "Job"} mark={job.data && <State state={job.data.state} />} onClose={onClose}>
+      <Loaded query={job} what="The job cannot be read">
+        {(data) => (
+          <>
+            <Facts job={data} />
+            <Tasks job={data} />
+            <Logs job={data} />
+          </>
+        )}
+      </Loaded>
+    </Drawer>
   );
 }
 

@@ -64,9 +64,9 @@ const stateTone = new Map<string, string>([
   ["withdrawn", "quiet"],
 ]);
 
-export function State({ state }: { state: string }) {
+export function State({ state, tone }: { state: string; tone?: string }) {
   return (
-    <span className={`state state-${stateTone.get(state) ?? "quiet"}`}>
+    <span className={`state state-${tone ?? stateTone.get(state) ?? "quiet"}`}>
       <span className="dot" aria-hidden="true" />
       {state}
     </span>
