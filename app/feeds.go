@@ -127,7 +127,7 @@ func (p feedsPart) Release(ctx context.Context, actor string, r api.Review) (pur
 	o := held.Offer
 	if held.Reason == purser.QuarantineByHand {
 		e := purser.Errorf(purser.KindConflict, "app.Release", "an operator stopped believing offer %s", o.ID())
-		e.Hint = "end that rule: purser prices rules --drop"
+		e.Hint = "end that rule: purser prices rules drop OFFER by_hand"
 		return purser.PriceRule{}, e
 	}
 	if err := o.Check(); err != nil || o.UnitPrice == 0 {

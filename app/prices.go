@@ -70,6 +70,9 @@ func (p pricesPart) Offers(ctx context.Context, q server.OfferQuery) (api.Offers
 
 func (p pricesPart) History(ctx context.Context, id purser.OfferID, from, to time.Time, byDay bool) (api.PriceHistory, error) {
 	out := api.PriceHistory{Offer: id, Points: []purser.PricePoint{}, Days: []api.PriceDay{}}
+	if !from.Before(to) {
+		return out, noTime(from, to)
+	}
 	if !byDay {
 		points, err := p.db.PriceHistory(ctx, id, from, to)
 		out.Points = append(out.Points, points...)
@@ -84,6 +87,10 @@ func (p pricesPart) History(ctx context.Context, id purser.OfferID, from, to tim
 	return out, err
 }
 
+func noTime(from, to time.Time) error {
+	return purser.Errorf(purser.KindInvalid, "app.prices", "the time from %s to %s is none", from.Format(time.RFC3339), to.Format(time.RFC3339))
+}
+
 // byDaysFrom is the span from which on the cheapest is told day by day.
 const byDaysFrom = 60 * 24 * time.Hour
 
@@ -94,7 +101,7 @@ func (p pricesPart) Cheapest(ctx context.Context, q server.OfferQuery, from, to 
 		return out, err
 	}
 	if !from.Before(to) {
-		return out, purser.Errorf(purser.KindInvalid, "app.Cheapest", "the time from %s to %s is none", from.Format(time.RFC3339), to.Format(time.RFC3339))
+		return out, noTime(from, to)
 	}
 	f.Gone = true
 	offers, err := p.db.Offers(ctx, f)
@@ -199,6 +206,9 @@ func (p pricesPart) Import(ctx context.Context, actor string, f server.PriceFile
 		p.log.Info("prices imported", slog.String("source", b.Source), slog.String("actor", actor), slog.Int("offers", report.Seen), slog.Int("quarantined", report.Quarantined))
 		p.imports.Add(1)
 		p.sweeps.kick("plan")
+		if r.Past > 0 {
+			p.sweeps.kick("prune") // the days behind it are rolled up there
+		}
 	}
 	return report, err
 }

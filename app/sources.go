@@ -102,7 +102,7 @@ func (a *App) historySince(ctx context.Context, source, region string) (time.Tim
 	return a.now().AddDate(0, 0, -90), nil
 }
 
-func buildAWS(make func(aws.Options) (pricing.Collector, error)) func(context.Context, *App, SourceConfig) (pricing.Collector, error) {
+func buildAWS(newCollector func(aws.Options) (pricing.Collector, error)) func(context.Context, *App, SourceConfig) (pricing.Collector, error) {
 	return func(ctx context.Context, a *App, c SourceConfig) (pricing.Collector, error) {
 		cfg, err := awsconfig.LoadDefaultConfig(ctx)
 		if err != nil {
@@ -114,20 +114,20 @@ func buildAWS(make func(aws.Options) (pricing.Collector, error)) func(context.Co
 		if cfg.Region == "" {
 			cfg.Region = "us-east-1"
 		}
-		return make(aws.Options{Config: cfg, Regions: c.Regions, PriceFiles: c.URL, AdvisorURL: c.URL, Now: a.now, Since: a.historySince})
+		return newCollector(aws.Options{Config: cfg, Regions: c.Regions, PriceFiles: c.URL, AdvisorURL: c.URL, Now: a.now, Since: a.historySince})
 	}
 }
 
-func buildGCP(make func(gcp.Options) (pricing.Collector, error)) func(context.Context, *App, SourceConfig) (pricing.Collector, error) {
+func buildGCP(newCollector func(gcp.Options) (pricing.Collector, error)) func(context.Context, *App, SourceConfig) (pricing.Collector, error) {
 	return func(_ context.Context, a *App, c SourceConfig) (pricing.Collector, error) {
 		o := gcp.Options{Project: cmp.Or(c.Project, os.Getenv("GOOGLE_CLOUD_PROJECT")), Regions: c.Regions, Now: a.now, Since: a.historySince}
 		o.APIKey = c.Key
-		return make(o)
+		return newCollector(o)
 	}
 }
 
 // buildAzure uses credentials when a subscription is named; prices need none.
-func buildAzure(make func(azure.Options) (pricing.Collector, error)) func(context.Context, *App, SourceConfig) (pricing.Collector, error) {
+func buildAzure(newCollector func(azure.Options) (pricing.Collector, error)) func(context.Context, *App, SourceConfig) (pricing.Collector, error) {
 	return func(_ context.Context, a *App, c SourceConfig) (pricing.Collector, error) {
 		o := azure.Options{Subscription: cmp.Or(c.Project, os.Getenv("AZURE_SUBSCRIPTION_ID")), Regions: c.Regions, PriceURL: c.URL, Now: a.now}
 		if o.Subscription != "" {
@@ -139,7 +139,7 @@ func buildAzure(make func(azure.Options) (pricing.Collector, error)) func(contex
 			}
 			o.Credential = cred
 		}
-		return make(o)
+		return newCollector(o)
 	}
 }
 

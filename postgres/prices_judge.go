@@ -39,7 +39,6 @@ type standing struct {
 	observedAt time.Time
 	goneAt     time.Time // zero: it can be had
 	traits     int64
-	private    bool
 	source     string
 }
 

@@ -59,11 +59,8 @@ func Plannable(offers []purser.Offer, f Freshness, now time.Time) []purser.Offer
 	out := offers[:0:0]
 	live := map[string]bool{}
 	for _, o := range offers {
-		switch o.Option {
-		case purser.FlexStart, purser.CapacityBlock, purser.Serverless:
-			continue
-		}
-		if f.Stale(o, now) {
+		atOnce := o.Option != purser.FlexStart && o.Option != purser.CapacityBlock && o.Option != purser.Serverless
+		if !atOnce || f.Stale(o, now) {
 			continue
 		}
 		if !isBundled(o) {

@@ -66,9 +66,7 @@ func TestSiftAmongLosesNothing(t *testing.T) {
 		}
 		var believable []purser.Offer // alone, as a market knows them
 		for _, r := range byRegion {
-			for _, o := range pricing.Sift(r).Offers {
-				believable = append(believable, o)
-			}
+			believable = append(believable, pricing.Sift(r).Offers...)
 		}
 		n := 0
 		for _, region := range slices.Sorted(maps.Keys(byRegion)) {
@@ -192,8 +190,10 @@ func TestPlannable(t *testing.T) {
 
 func TestRank(t *testing.T) {
 	o := func(name, accelerator string, devices purser.MilliDevices, memory int64, price float64) purser.Offer {
-		return purser.Offer{Provider: "p", Region: "r", InstanceType: name, Option: purser.OnDemand, UnitPrice: purser.USDPerHourOf(price),
-			Shape: purser.Shape{Accelerator: accelerator, Devices: devices, DeviceMemoryMiB: memory << 10}}
+		return purser.Offer{
+			Provider: "p", Region: "r", InstanceType: name, Option: purser.OnDemand, UnitPrice: purser.USDPerHourOf(price),
+			Shape: purser.Shape{Accelerator: accelerator, Devices: devices, DeviceMemoryMiB: memory << 10},
+		}
 	}
 	offers := []purser.Offer{
 		o("cpu", "", 0, 0, 0.1), o("h100x8", "H100", 8000, 80, 16), o("a100", "A100-80GB", 1000, 80, 1.9), o("t4", "T4", 1000, 16, 0.3), o("eighth", "L4", 125, 24, 0.05),

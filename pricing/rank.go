@@ -158,7 +158,7 @@ func (h stepHeap) Less(i, j int) bool {
 	return cmp.Or(cmp.Compare(h[i].Price, h[j].Price), cmp.Compare(h[i].Offer, h[j].Offer)) < 0
 }
 func (h stepHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *stepHeap) Push(x any)   { *h = append(*h, x.(Step)) } //nolint:forcetypeassert // only steps are pushed
+func (h *stepHeap) Push(x any)   { *h = append(*h, x.(Step)) } //nolint:forcetypeassert,errcheck // only steps are pushed
 func (h *stepHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]

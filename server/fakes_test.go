@@ -21,11 +21,13 @@ type fake struct {
 	signedOut []string
 	fail      error // what every read of jobs answers, when set
 	imported  []byte
+	asked     []server.OfferQuery
+	reviewed  []string // who reviewed what
 }
 
 func parts(f *fake) server.Parts {
 	return server.Parts{
-		Health: f, Access: access{f}, Jobs: jobs{f}, Logs: logs{f}, Plans: plans{f}, Prices: prices{f}, Feeds: feeds{}, Reviews: feeds{}, Leases: leases{}, Money: money{},
+		Health: f, Access: access{f}, Jobs: jobs{f}, Logs: logs{f}, Plans: plans{f}, Prices: prices{f}, Feeds: feeds{f}, Reviews: feeds{f}, Leases: leases{}, Money: money{},
 		Tokens: tokens{}, Events: events{f}, Agents: agents{},
 	}
 }
@@ -132,7 +134,8 @@ func (plans) Rebalance(context.Context, string, bool) (api.Rebalanced, error) {
 
 type prices struct{ *fake }
 
-func (prices) Offers(context.Context, server.OfferQuery) (api.Offers, error) {
+func (p prices) Offers(_ context.Context, q server.OfferQuery) (api.Offers, error) {
+	p.asked = append(p.asked, q)
 	return api.Offers{Offers: []api.Offer{api.OfferOf(purser.Offer{
 		Provider: "aws", Region: "us-east-1", InstanceType: "p5.48xlarge", Option: purser.Spot, UnitPrice: 10_239_700_000,
 		Shape: purser.Shape{Accelerator: "H100", Devices: 8000, DeviceMemoryMiB: 80 << 10},
@@ -143,7 +146,8 @@ func (prices) History(context.Context, purser.OfferID, time.Time, time.Time, boo
 	return api.PriceHistory{}, nil
 }
 
-func (prices) Cheapest(_ context.Context, q server.OfferQuery, from, to time.Time) (api.Cheapest, error) {
+func (p prices) Cheapest(_ context.Context, q server.OfferQuery, from, to time.Time) (api.Cheapest, error) {
+	p.asked = append(p.asked, q)
 	return api.Cheapest{Per: q.Per, Steps: []api.CheapestStep{{From: from}, {From: to}}}, nil
 }
 
@@ -151,12 +155,13 @@ func (prices) Hazards(context.Context, string, string, string) (api.Hazards, err
 	return api.Hazards{Hazards: []api.Hazard{}}, nil
 }
 
-// feeds has one source, and one price in quarantine.
-type feeds struct{}
+// feeds notes who decided what.
+type feeds struct{ *fake }
 
 func (feeds) Sources(context.Context) ([]api.Source, error) { return nil, nil }
 
-func (feeds) Collect(_ context.Context, _, source string) (api.Source, error) {
+func (f feeds) Collect(_ context.Context, actor, source string) (api.Source, error) {
+	f.reviewed = append(f.reviewed, actor+" collects "+source)
 	return api.Source{Name: source}, nil
 }
 
@@ -164,15 +169,22 @@ func (feeds) Quarantine(context.Context, server.QuarantineQuery) ([]api.Quaranti
 	return nil, nil
 }
 
-func (feeds) Release(_ context.Context, actor string, r api.Review) (purser.PriceRule, error) {
+func (f feeds) Release(_ context.Context, actor string, r api.Review) (purser.PriceRule, error) {
+	f.reviewed = append(f.reviewed, actor+" releases "+string(r.Offer))
 	return purser.PriceRule{Offer: r.Offer, Reason: r.Reason, Actor: actor}, nil
 }
-func (feeds) Keep(context.Context, string, api.Review) error { return nil }
-func (feeds) Block(_ context.Context, actor string, r api.Review) (purser.PriceRule, error) {
+func (f feeds) Keep(_ context.Context, actor string, r api.Review) error {
+	f.reviewed = append(f.reviewed, actor+" keeps "+string(r.Offer))
+	return nil
+}
+
+func (f feeds) Block(_ context.Context, actor string, r api.Review) (purser.PriceRule, error) {
+	f.reviewed = append(f.reviewed, actor+" blocks "+string(r.Offer))
 	return purser.PriceRule{Offer: r.Offer, Reason: purser.QuarantineByHand, Actor: actor}, nil
 }
 func (feeds) Rules(context.Context) ([]purser.PriceRule, error) { return nil, nil }
-func (feeds) DropRule(context.Context, string, purser.OfferID, purser.QuarantineReason) error {
+func (f feeds) DropRule(_ context.Context, actor string, offer purser.OfferID, reason purser.QuarantineReason) error {
+	f.reviewed = append(f.reviewed, actor+" drops "+string(reason)+" of "+string(offer))
 	return nil
 }
 

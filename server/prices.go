@@ -76,8 +76,9 @@ const maxPriceFile = 64 << 20
 // uploadTime bounds how long a large body may take to come in; small ones have 5 s.
 const uploadTime = 90 * time.Second
 
-// offerFilters are the query parameters that select offers.
-type offerFilters struct {
+// OfferFilters are the query parameters that select offers; exported because huma reads
+// only exported fields.
+type OfferFilters struct {
 	Provider     string  `query:"provider" maxLength:"63"`
 	Region       string  `query:"region" maxLength:"63"`
 	Accelerator  string  `query:"accelerator" maxLength:"63" doc:"A model, or a family such as A100."`
@@ -90,7 +91,7 @@ type offerFilters struct {
 	Per          string  `query:"per" enum:"machine,device,gib,tflop" default:"device" doc:"What the price is compared for: the machine, a device, a GiB of device memory, a TFLOP/s of dense bf16."`
 }
 
-func (f offerFilters) query() OfferQuery {
+func (f OfferFilters) query() OfferQuery {
 	return OfferQuery{
 		Provider: f.Provider, Region: f.Region, Accelerator: f.Accelerator, Source: f.Source, Option: purser.PurchaseOption(f.Option), ID: purser.OfferID(f.ID),
 		MinMemoryGiB: f.MinMemoryGiB, MinDevices: f.MinDevices, Accelerated: f.Accelerated, Per: f.Per,
@@ -100,7 +101,7 @@ func (f offerFilters) query() OfferQuery {
 func (s *Server) registerPrices() {
 	tags := []string{"prices"}
 	type offersIn struct {
-		offerFilters
+		OfferFilters
 		AsOf  time.Time `query:"as_of" doc:"The prices that were in force then. Default: now."`
 		Limit int       `query:"limit" minimum:"1" maximum:"100000" default:"100"`
 	}
@@ -171,7 +172,7 @@ func (s *Server) registerHistory(tags []string) {
 		return &historyOut{out}, err
 	})
 	type cheapestIn struct {
-		offerFilters
+		OfferFilters
 		From time.Time `query:"from" doc:"Default: 30 days ago."`
 		To   time.Time `query:"to" doc:"Default: now."`
 	}

@@ -57,8 +57,10 @@ func layerFiles(page *Page, r Row) []string {
 		return top + dir + "/**"
 	}
 	files := []string{glob(r.Dir), "!$test", "!" + top + "**/*test/**"}
+	above, isX := strings.CutSuffix(r.Dir, "/x")
 	for _, o := range page.Rows {
-		if strings.HasPrefix(o.Dir, r.Dir+"/") {
+		// Of folders that an "x" stands for, those with a row of their own are not its.
+		if strings.HasPrefix(o.Dir, r.Dir+"/") || isX && o.Dir != r.Dir && strings.HasPrefix(o.Dir, above+"/") {
 			files = append(files, "!"+glob(o.Dir))
 		}
 	}

@@ -15,7 +15,8 @@ const smallPage = `
 | optimizer | Solves. | root, optimizer/highs | none |
 | optimizer/highs | The solver. | – | wazero |
 | pricing | Prices. | root | none |
-| pricing/x | One feed. | root, pricing | that SDK |
+| pricing/x | One feed. | root, pricing, pricing/feed | that SDK |
+| pricing/feed | HTTP. | root | wazero |
 | ledger, forecast | Sums. | root | gonum (forecast) |
 | postgres | Keeps. | root | pgx |
 | app | Wires. | all | cron |
@@ -247,7 +248,7 @@ func TestLayerRules(t *testing.T) {
 	for _, want := range []string{
 		"layer-root:\n  list-mode: strict\n  files:\n    - \"${config-path}/*.go\"\n    - \"!$test\"\n  allow:\n    - $gostd\nlayer-optimizer:",
 		"    - \"!${config-path}/optimizer/highs/**\"\n  allow:\n    - $gostd\n    - purser$\n    - purser/optimizer/highs$\n",
-		"    - \"${config-path}/pricing/*/**\"\n",
+		"    - \"${config-path}/pricing/*/**\"\n    - \"!$test\"\n    - \"!${config-path}/**/*test/**\"\n    - \"!${config-path}/pricing/feed/**\"\n",
 		"  deny:\n    - pkg: purser/internal\n",
 	} {
 		if !strings.Contains(rules, want) {

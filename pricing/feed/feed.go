@@ -180,7 +180,7 @@ func (c *Client) open(ctx context.Context, op string, newRequest func(context.Co
 	}
 	at := req.URL.Scheme + "://" + req.URL.Host + req.URL.Path
 	timer := time.AfterFunc(or(c.Timeout, 30*time.Second), func() { cancel(errSilent) })
-	resp, err := c.own.Do(req)
+	resp, err := c.own.Do(req) //nolint:bodyclose // the stream closes it
 	timer.Stop()
 	if err != nil {
 		defer cancel(nil)

@@ -26,18 +26,20 @@ export async function acceleratorIsChosen(page) {
   const sorted = (/** @type {number[]} */ list) => list.every((n, i) => n > 0 && n >= (list[i - 1] ?? 0));
   const perDevice = await amounts();
   must(perDevice.length > 1 && sorted(perDevice), `the offers are not cheapest first: ${perDevice.join(", ")}`);
-  await market(page).getByLabel("Price").selectOption("gib");
-  await until("prices per GiB", 5_000, async () => (await amounts()).some((n, i) => n > 0 && n < (perDevice[i] ?? 0) / 10));
-  must(sorted(await amounts()), "the offers are not cheapest per GiB first");
-  await market(page).getByLabel("Price").selectOption("device");
-  await market(page).getByLabel("Sold as").selectOption("spot");
+  await market(page).getByLabel("Price", { exact: true }).selectOption("gib");
+  await until("offers, cheapest per GiB first", 5_000, async () => {
+    const perGiB = await amounts();
+    return sorted(perGiB) && perGiB.some((n, i) => n < (perDevice[i] ?? 0) / 10);
+  });
+  await market(page).getByLabel("Price", { exact: true }).selectOption("device");
+  await market(page).getByLabel("Sold as", { exact: true }).selectOption("spot");
   await until("spot alone", 5_000, async () => (await rows.locator("td:nth-child(2)").allInnerTexts()).every((t) => t === "spot"));
 }
 
 /** @param {Page} page */
 export async function cheapestIsDrawn(page) {
   const part = market(page).locator(".over-time");
-  await part.locator(".chart svg path").first().waitFor();
+  await part.locator(".chart svg").waitFor();
   await settled(page);
   const texts = () => part.locator(".chart svg text").count();
   const before = await texts();
@@ -69,7 +71,7 @@ export async function offerOpens(page) {
   await button.focus();
   await page.keyboard.press("Enter");
   const drawer = page.getByRole("dialog", { name });
-  await drawer.locator(".chart svg path").first().waitFor();
+  await drawer.locator(".chart svg").waitFor();
   must(page.url().includes("#offer="), "the open offer is not in the address");
   await settled(page);
   let found = await axe(page);
