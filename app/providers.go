@@ -65,6 +65,7 @@ func (c Config) embedded(log *slog.Logger) embedded.Config {
 	return embedded.Config{
 		DataDir: filepath.Join(c.DataDir, "postgres"), BinDir: c.PostgresBin, NodeModules: c.NodeModules,
 		CacheDir: filepath.Join(c.DataDir, "cache", "postgres"), Durable: true, Logger: log,
+		Parameters: map[string]string{"shared_buffers": "256MB"}, // a history of prices is worth remembering; taken only as it is used
 	}
 }
 

@@ -54,9 +54,11 @@ create table price_now_new (
     valid_from  timestamptz not null,
     observed_at timestamptz not null,
     gone_at     timestamptz,
+    first_at    timestamptz not null,
     traits      bigint      not null
 ) with (fillfactor = 70);
-insert into price_now_new select n.offer_key::integer, s.scope_key, n.unit_price, n.valid_from, n.observed_at, o.gone_at, 0
+insert into price_now_new select n.offer_key::integer, s.scope_key, n.unit_price, n.valid_from, n.observed_at, o.gone_at,
+        coalesce((select min(p.valid_from) from price_points p where p.offer_key = n.offer_key), n.valid_from), 0
     from price_now n join offers o using (offer_key) join price_scopes s on s.source = n.source;
 drop table price_now;
 alter table price_now_new rename to price_now;
@@ -70,6 +72,7 @@ comment on table price_now is 'owner: pricing. The price in force of each offer:
 comment on column price_now.unit_price is 'nano-USD per hour of the whole machine';
 comment on column price_now.scope_key is 'who saw it last; the offer belongs to it';
 comment on column price_now.gone_at is 'when a full batch of its scope no longer had it; null: it can be had';
+comment on column price_now.first_at is 'no point of the offer is older';
 comment on column price_now.traits is 'hash of the row of offers, so that a batch need not read it';
 alter table offers drop column gone_at;
 

@@ -41,7 +41,7 @@ func (db *DB) offersFrom(ctx context.Context, q querier, f OfferFilter) ([]purse
 	var from, seen time.Time
 	_, err = pgx.ForEachRow(rows, []any{&key, &scope, &price, &from, &seen}, func() error {
 		source := sources[scope]
-		if int(key) >= len(known) || !f.fits(known[key]) || f.Source != "" && source != f.Source {
+		if int(key) >= len(known) || !f.fits(&known[key]) || f.Source != "" && source != f.Source {
 			return nil // the whole of price_now is read when most of it is wanted
 		}
 		o := known[key]
@@ -62,16 +62,16 @@ func (db *DB) offersFrom(ctx context.Context, q querier, f OfferFilter) ([]purse
 }
 
 // fits says whether an offer is one that the filter asks for, its price apart.
-func (f OfferFilter) fits(o purser.Offer) bool {
+func (f *OfferFilter) fits(o *purser.Offer) bool {
 	return o.Provider != "" && (f.Provider == "" || f.Provider == o.Provider) && (f.Region == "" || f.Region == o.Region) &&
 		(f.Option == "" || f.Option == o.Option) && (!f.Accelerated || o.Devices > 0) &&
 		(len(f.Accelerators) == 0 || slices.Contains(f.Accelerators, o.Accelerator)) && (f.ID == "" || f.ID == o.ID())
 }
 
-func (f OfferFilter) keys(known []purser.Offer) []int32 {
+func (f *OfferFilter) keys(known []purser.Offer) []int32 {
 	keys := make([]int32, 0, len(known))
 	for key := range known {
-		if f.fits(known[key]) {
+		if f.fits(&known[key]) {
 			keys = append(keys, int32(key))
 		}
 	}
@@ -92,18 +92,24 @@ func (f OfferFilter) prices(ctx context.Context, q querier, keys []int32, known 
 
 const pricesNow = "select offer_key, scope_key, unit_price, valid_from, observed_at from price_now where ($1 or gone_at is null)"
 
-// asOfRecent is how far back a price is looked for first, so that most partitions need
+// asOfRecent is how far back a point is looked for first, so that most partitions need
 // not be touched. What has not changed since is looked for in all.
-const asOfRecent = "interval '45 days'"
+const asOfRecent = "interval '35 days'"
 
-const pricesAsOf = `select k.offer_key, coalesce(r.scope_key, e.scope_key), case when r.scope_key is null then e.unit_price else r.unit_price end,
-		coalesce(r.valid_from, e.valid_from), coalesce(r.observed_at, e.observed_at)
-	from unnest($1::integer[]) as k (offer_key)
+// pricesAsOf asks price_now where the price in force began before the time, and looks
+// for points only of the other offers, if they have any as old.
+const pricesAsOf = `select n.offer_key, coalesce(r.scope_key, e.scope_key, n.scope_key),
+		case when n.valid_from <= $2 then n.unit_price when r.scope_key is null then e.unit_price else r.unit_price end as unit_price,
+		coalesce(r.valid_from, e.valid_from, n.valid_from), coalesce(r.observed_at, e.observed_at, n.observed_at)
+	from unnest($1::integer[]) as k (offer_key) join price_now n using (offer_key)
 	left join lateral (select q.unit_price, q.valid_from, q.observed_at, q.scope_key from price_points q
-		where q.offer_key = k.offer_key and q.valid_from <= $2 and q.valid_from > $2::timestamptz - ` + asOfRecent + ` order by q.valid_from desc limit 1) r on true
+		where n.valid_from > $2 and q.offer_key = n.offer_key and q.valid_from <= $2 and q.valid_from > $2::timestamptz - ` + asOfRecent + `
+		order by q.valid_from desc limit 1) r on true
 	left join lateral (select q.unit_price, q.valid_from, q.observed_at, q.scope_key from price_points q
-		where r.scope_key is null and q.offer_key = k.offer_key and q.valid_from <= $2::timestamptz - ` + asOfRecent + ` order by q.valid_from desc limit 1) e on true
-	where case when r.scope_key is null then e.unit_price else r.unit_price end is not null`
+		where n.valid_from > $2 and r.scope_key is null and n.first_at <= $2::timestamptz - ` + asOfRecent + `
+			and q.offer_key = n.offer_key and q.valid_from <= $2::timestamptz - ` + asOfRecent + `
+		order by q.valid_from desc limit 1) e on true
+	where n.first_at <= $2 and case when n.valid_from <= $2 then n.gone_at is null or n.gone_at > $2 when r.scope_key is null then e.unit_price is not null else r.unit_price is not null end`
 
 // scopeSources are the sources' names by scope.
 func scopeSources(ctx context.Context, q querier) (map[int32]string, error) {

@@ -59,6 +59,10 @@ func (b *priceBatch) fillBack(ctx context.Context, t *tx) error {
 		return err
 	}
 	b.report.Past = int(tag.RowsAffected())
+	if _, err := t.Exec(ctx, `update price_now n set first_at = p.first from (select offer_key, min(valid_from) as first from past group by offer_key) p
+		where p.offer_key = n.offer_key and p.first < n.first_at`); err != nil {
+		return err
+	}
 	first := slices.MinFunc(points, func(x, y pastPoint) int { return x.from.Compare(y.from) })
 	_, err = t.Exec(ctx, "delete from price_days_done where day >= ($1::timestamptz at time zone 'UTC')::date", first.from)
 	return err

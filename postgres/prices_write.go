@@ -111,7 +111,7 @@ func (b *priceBatch) writePrices(ctx context.Context, t *tx) error {
 	}
 	queue(points, `insert into price_points (offer_key, valid_from, unit_price, scope_key, observed_at) select offer_key, begins, unit_price, $6, observed_at from `+unnested+`
 		on conflict (offer_key, valid_from) do update set unit_price = excluded.unit_price, scope_key = excluded.scope_key, observed_at = excluded.observed_at`)
-	queue(fresh, `insert into price_now (offer_key, unit_price, valid_from, observed_at, traits, scope_key) select offer_key, unit_price, begins, observed_at, traits, $6 from `+unnested)
+	queue(fresh, `insert into price_now (offer_key, unit_price, valid_from, observed_at, first_at, traits, scope_key) select offer_key, unit_price, begins, observed_at, begins, traits, $6 from `+unnested)
 	queue(moved, `update price_now n set unit_price = i.unit_price, valid_from = i.begins, observed_at = i.observed_at, traits = i.traits, scope_key = $6, gone_at = null
 		from `+unnested+` where i.offer_key = n.offer_key`)
 	if len(seen.keys) > 0 {

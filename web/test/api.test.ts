@@ -2,10 +2,11 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ApiError, client, unwrap } from "../src/api/client";
-import { readHealth, readJobs, readLatestPlan, readLogs, readOffers } from "../src/api/queries";
+import { collectSource, endRule, keepPrice, readOffers, releasePrice } from "../src/api/market";
+import { readHealth, readJobs, readLatestPlan, readLogs } from "../src/api/queries";
 import { codeOf, sessionState, signedOut, signIn, signInByLink, signOut } from "../src/api/session";
-import { families } from "../src/lib/market";
-import { health, job, offer, plan } from "./samples";
+import { everything, families } from "../src/lib/market";
+import { health, job, offer, plan, rule, source } from "./samples";
 
 type Answer = (url: URL, request: Request) => Response | Promise<Response>;
 
@@ -99,8 +100,8 @@ describe("jobs", () => {
 describe("offers", () => {
   it("come whole when they are few", async () => {
     const asked = answer(() => json({ offers: [offer()] }));
-    expect(await readOffers(signal)).toMatchObject({ whole: true });
-    expect(asked).toHaveLength(1);
+    expect(await readOffers(everything, signal)).toMatchObject({ whole: true });
+    expect(asked).toEqual(["GET /v1/prices?per=device&accelerated=true&limit=1000"]);
   });
 
   it("are asked for by family when they are many", async () => {
@@ -109,10 +110,43 @@ describe("offers", () => {
       const accelerator = url.searchParams.get("accelerator");
       return json({ offers: accelerator ? [offer({ accelerator, purchase_option: url.searchParams.get("option") ?? "" })] : many });
     });
-    const list = await readOffers(signal);
+    const list = await readOffers(everything, signal);
     expect(list.whole).toBe(false);
     expect(list.offers).toHaveLength(2 * families.length);
-    expect(asked).toContain("GET /v1/offers?accelerator=H100&option=spot&limit=1");
+    expect(asked).toContain("GET /v1/prices?per=device&accelerated=true&accelerator=H100&option=spot&limit=1");
+  });
+
+  it("are the cheapest thousand of one accelerator", async () => {
+    const asked = answer(() => json({ offers: Array.from({ length: 1000 }, (_, i) => offer({ id: `o-${i}` })) }));
+    expect(await readOffers({ ...everything, accelerator: "T4" }, signal)).toMatchObject({ whole: false });
+    expect(asked).toHaveLength(1);
+  });
+
+  it("are asked for with every filter", async () => {
+    const asked = answer(() => json({ offers: null }));
+    await readOffers({ accelerator: "H100", option: "spot", per: "gib", provider: "aws", region: "us-east-2", memory: "80", day: "2026-07-09" }, signal);
+    expect(asked).toEqual(["GET /v1/prices?per=gib&accelerated=true&accelerator=H100&option=spot&provider=aws&region=us-east-2&min_memory_gib=80&as_of=2026-07-09T23%3A59%3A59Z&limit=1000"]);
+  });
+});
+
+describe("what is done about prices", () => {
+  it("goes to its source by name", async () => {
+    const asked = answer(() => json(source(), 202));
+    await collectSource("aws-spot");
+    expect(asked).toEqual(["POST /v1/sources/aws-spot/collect"]);
+  });
+
+  it("needs no body in the answer", async () => {
+    const asked = answer(() => new Response(null, { status: 204 }));
+    await keepPrice({ offer: "a/b" });
+    await endRule(rule({ offer: "a/b" }));
+    expect(asked).toEqual(["POST /v1/quarantine/keep", "DELETE /v1/prices/rules?offer=a%2Fb&reason=by_hand"]);
+  });
+
+  it("is refused in the server's words", async () => {
+    answer(() => json({ title: "Forbidden", status: 403, code: "forbidden", detail: "this call needs the role admin" }, 403));
+    await expect(keepPrice({ offer: "a/b" })).rejects.toMatchObject({ status: 403, message: "this call needs the role admin" });
+    await expect(releasePrice({ offer: "a/b" })).rejects.toMatchObject({ status: 403 });
   });
 });
 

@@ -6,8 +6,9 @@ import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { keys, newQueryClient } from "../src/api/queries";
 import { App } from "../src/app";
+import { everything } from "../src/lib/market";
 import { startTheme } from "../src/ui/hooks";
-import { health, job, lease, leaseTask, offer, plan, spend } from "./samples";
+import { health, job, lease, leaseTask, offer, plan, source, spend } from "./samples";
 
 // The charts need a real browser; the page flow draws them there.
 vi.mock("../src/ui/chart", () => ({ default: ({ label }: { label: string }) => <div className="chart" role="img" aria-label={label} /> }));
@@ -29,7 +30,7 @@ const full: Shown = {
   leases: [lease()],
   jobs: [job()],
   offers: [offer(), offer({ id: "x", purchase_option: "on_demand", usd_per_device_hour: 3.67 })],
-  sources: [{ name: "bundled", last_at: "2026-07-10T11:00:00Z", offers: 2, quarantined: 3 }],
+  sources: [source({ name: "bundled", offers: 2, quarantined: 3 })],
 };
 
 let root: Root;
@@ -62,7 +63,7 @@ async function show(over: Partial<Shown> = {}): Promise<string> {
   queries.setQueryData(keys.plan, s.plan);
   queries.setQueryData(keys.leases, s.leases);
   queries.setQueryData(keys.jobs, { jobs: s.jobs, more: false });
-  queries.setQueryData(keys.offers, { offers: s.offers, whole: true });
+  queries.setQueryData([...keys.prices, "offers", everything], { offers: s.offers, whole: true });
   queries.setQueryData(keys.sources, s.sources);
   await act(async () => {
     root.render(
@@ -219,7 +220,7 @@ describe("prices", () => {
   it("tell their age and what was not believed", async () => {
     const t = await show();
     expect(t).toContain("list of 1 Jul 2026");
-    expect(t).toContain("3 prices not believed");
+    expect(t).toContain("3 not believed");
     expect(t).toContain("67 %");
   });
 });

@@ -1,6 +1,6 @@
 // Small answers of the API for the tests.
 
-import type { Health, Job, Lease, LeaseTask, Offer, Plan, Spend } from "../src/api/client";
+import type { Health, Job, Lease, LeaseTask, Offer, Plan, PriceRule, Quarantined, Source, Spend } from "../src/api/client";
 
 export function offer(over: Partial<Offer> = {}): Offer {
   return {
@@ -18,7 +18,9 @@ export function offer(over: Partial<Offer> = {}): Offer {
     usd_per_device_hour: 1.2,
     limit: -1,
     source: "bundled:test-list",
+    valid_from: "2026-07-01T00:00:00Z",
     observed_at: "2026-07-01T00:00:00Z",
+    stale: false,
     ...over,
   };
 }
@@ -127,6 +129,48 @@ export function health(over: Partial<Health> = {}): Health {
     host: "host-1",
     time: "2026-07-10T12:00:00Z",
     parts: { database: "ok" },
+    ...over,
+  };
+}
+
+export function source(over: Partial<Source> = {}): Source {
+  return {
+    name: "aws-spot",
+    says: "AWS spot by zone",
+    enabled: true,
+    last_at: "2026-07-10T11:00:00Z",
+    ended_at: "2026-07-10T11:00:05Z",
+    failures: 0,
+    regions: 2,
+    offers: 3,
+    quarantined: 0,
+    ...over,
+  };
+}
+
+export function quarantined(over: Partial<Quarantined> = {}): Quarantined {
+  return {
+    offer: offer(),
+    source: "aws-spot",
+    reason: "sudden_fall",
+    detail: "9.60 $/h is less than a third of 32 $/h",
+    place: "page 3",
+    first_seen_at: "2026-07-09T11:00:00Z",
+    last_seen_at: "2026-07-10T11:00:00Z",
+    ...over,
+  };
+}
+
+export function rule(over: Partial<PriceRule> = {}): PriceRule {
+  return {
+    offer: offer().id,
+    reason: "by_hand",
+    low_usd_per_hour: 0,
+    high_usd_per_hour: 4_611_686_018,
+    until: "2026-08-10T11:00:00Z",
+    actor: "root",
+    note: "looks wrong",
+    made_at: "2026-07-10T11:00:00Z",
     ...over,
   };
 }

@@ -175,7 +175,7 @@ function History({ id }: { id: string }) {
                     to: span.to,
                     tip: (i) => tipOf(levels[i]),
                     band: rows
-                      .filter((d) => d.high_usd_per_hour > d.low_usd_per_hour)
+                      .filter((d) => d.high_usd_per_hour > d.low_usd_per_hour && Date.parse(d.day) + dayMs > span.from)
                       .map((d) => [Math.max(Date.parse(d.day), span.from), Math.min(Date.parse(d.day) + dayMs, span.to), d.low_usd_per_hour, d.high_usd_per_hour]),
                   },
                   c,

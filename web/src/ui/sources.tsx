@@ -13,8 +13,8 @@ import { Empty, ErrorNote, Loaded, Panel, Scroll, State } from "./parts";
 export function SourcesPanel() {
   const sources = useSources();
   const [all, setAll] = useState(false);
-  const list = sources.data ?? [];
-  const set = telling(list);
+  const set = telling(sources.data ?? []);
+  const list = (sources.data ?? []).filter((s) => s.says || set.includes(s));
   const shown = all ? list : set;
   return (
     <Panel title="Sources of prices" note={list.length > 0 && <span className="panel-note">{`${set.length} in use`}</span>} className="sources">
