@@ -123,7 +123,7 @@ func acceleratorKey(s string) string {
 // report it to users (nominal GB counted as GiB, as they do).
 //
 // Watts is the data sheet's board power (of the SXM or OAM form where there are
-// several of one name); half of the board's where it carries two devices (K80, M60).
+// several of one name); the device's share of the board where it carries several (K80, M60, A16).
 // Where the vendor publishes none, the line says so, and the figure is from what is
 // nearest: for TPU v2 and v3 the thermal design power and for v4 the most that was
 // measured, all three from Google's papers; for v5 and v6 an estimate by the
@@ -153,6 +153,9 @@ var accelerators = []Accelerator{
 	{"A5000", GPU, "nvidia", "A5000", 24, 111, 230, []string{"RTXA5000", "RTX-A5000"}},
 	{"A4500", GPU, "nvidia", "A4500", 20, 95, 200, []string{"RTXA4500", "RTX-A4500"}},
 	{"A4000", GPU, "nvidia", "A4000", 16, 77, 140, []string{"RTXA4000", "RTX-A4000"}},
+	{"A30", GPU, "nvidia", "A30", 24, 165, 165, nil},
+	{"A16", GPU, "nvidia", "A16", 16, 18, 62.5, nil},
+	{"RTX-PRO-4500", GPU, "nvidia", "RTX-PRO-4500", 32, 0, 200, []string{"RTXPRO4500", "RTX-PRO-4500-BLACKWELL"}},
 	{"RTX6000-ADA", GPU, "nvidia", "RTX6000-ADA", 48, 364, 300, []string{"RTX-6000-ADA"}},
 	{"RTX4000-ADA", GPU, "nvidia", "RTX4000-ADA", 20, 107, 130, []string{"RTX-4000-ADA"}},
 	{"RTX6000", GPU, "nvidia", "RTX6000", 24, 0, 295, []string{"QUADRO-RTX-6000", "QUADRORTX6000"}},

@@ -16,10 +16,14 @@ const SourceBundled = "bundled"
 // said to be seen later than now.
 func Age(o purser.Offer, now time.Time) time.Duration { return max(now.Sub(o.ObservedAt), 0) }
 
-// Ageless says whether the offer stays usable however old its price is: the
-// bundled list, whose age is shown instead, and private machines.
+// SourceServerless is the Source of the list of serverless offers that Purser brings
+// along.
+const SourceServerless = "serverless"
+
+// Ageless says whether the offer stays usable however old its price is: the lists that
+// come along, whose age is shown instead, and private machines.
 func Ageless(o purser.Offer) bool {
-	return o.Option == purser.Private || isBundled(o)
+	return o.Option == purser.Private || isBundled(o) || o.Source == SourceServerless || strings.HasPrefix(o.Source, SourceServerless+":")
 }
 
 // Freshness is the age from which on a price is too old to plan with.

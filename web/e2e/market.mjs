@@ -95,7 +95,7 @@ export async function sourceIsCollected(page) {
   await button.click();
   await until("the collection is over", 20_000, async () => (await button.isEnabled()) && (await row.innerText()).includes("Collect now"));
   must(/well/.test(await row.innerText()), `the collection went wrong: ${await row.innerText()}`);
-  await page.locator(".sources").getByRole("button", { name: /not set up$/ }).click();
+  await page.locator(".sources").getByRole("button", { name: /^Show all \d+ sources$/ }).click();
   must((await page.locator(".sources .state", { hasText: "not set up" }).count()) > 0, "sources that are not set up are not shown");
 }
 

@@ -135,7 +135,7 @@ describe("the event stream", () => {
 describe("what an event makes old", () => {
   it("is known for each subject, and nothing for others", () => {
     expect(affectedBy(event(1, "lease"))).toContain("leases");
-    expect(affectedBy(event(1, "price"))).toEqual(["offers", "sources"]);
+    expect(affectedBy(event(1, "price"))).toEqual(["sources", "doubts", "prices"]);
     expect(affectedBy(event(1, "token"))).toEqual([]);
     expect(affectedBy(event(1, "constructor"))).toEqual([]);
   });

@@ -47,7 +47,7 @@ function onVisibility(tell: () => void): () => void {
 
 const refreshMs = 500;
 /** Prices are many, and while feeds are read each of their regions is an event. */
-const refreshPricesMs = 10_000;
+const refreshPricesMs = 30_000;
 
 /**
  * Follows the server's events while signed in, and refreshes what they made old. A

@@ -23,8 +23,8 @@ export function MarketPanel({ onOpen }: { onOpen: (offer: string) => void }) {
     <Panel title="Market" note={<span className="panel-note">cheapest {perWords[asked.per].long}</span>} className="prices">
       <Loaded query={all} what="The prices cannot be read">
         {(list) =>
-          list.offers.length === 0 && asked === everything ? (
-            <Empty title="No price is known.">
+          list.offers.length === 0 && asked.day === "" ? (
+            <Empty title="No price of an accelerator is known.">
               Import a price list: <code className="command">purser prices import FILE</code>
             </Empty>
           ) : (

@@ -28,7 +28,7 @@ export function SourcesPanel() {
               {list.length > set.length && (
                 <p className="panel-foot">
                   <button type="button" className="link-button" onClick={() => setAll(!all)}>
-                    {all ? "Show those in use" : `Show ${count(list.length - set.length, "source")} that are not set up`}
+                    {all ? "Show those in use" : `Show all ${count(list.length, "source")}`}
                   </button>
                 </p>
               )}
