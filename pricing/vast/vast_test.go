@@ -107,7 +107,7 @@ func TestConforms(t *testing.T) {
 func TestFaults(t *testing.T) {
 	h := search(offers(listed...), "")
 	pricingtest.RunFaults(t, pricingtest.Feed{
-		Handler: h,
+		Handler:    h,
 		OneRequest: true,
 		New: func(url string, client *http.Client) pricing.Collector {
 			return newAt(url, client, "key")

@@ -155,7 +155,7 @@ func TestWhatCannotBeBelieved(t *testing.T) {
 		"negative":       {`"id":"a","vcpu_count":1,"ram":512,"hourly_cost":-1`, purser.QuarantineNoPrice, "$-1/h"},
 		"no price":       {`"id":"a","vcpu_count":1,"ram":512`, purser.QuarantineNoPrice, `""`},
 		"huge":           {`"id":"a","vcpu_count":1,"ram":512,"hourly_cost":1e30`, purser.QuarantineNoPrice, "1e30"},
-		"unknown device": {`"id":"vcg-a16-6c-64g-16vram","vcpu_count":6,"ram":65536,"hourly_cost":0.5,"gpu_type":"NVIDIA_A16","gpu_vram_gb":16`, purser.QuarantineAccelerator, "A16"},
+		"unknown device": {`"id":"vcg-x9-6c-64g-16vram","vcpu_count":6,"ram":65536,"hourly_cost":0.5,"gpu_type":"NVIDIA_X9","gpu_vram_gb":16`, purser.QuarantineAccelerator, "X9"},
 		"odd memory":     {`"id":"a","vcpu_count":6,"ram":65536,"hourly_cost":0.5,"gpu_type":"NVIDIA_A40","gpu_vram_gb":70`, purser.QuarantineShape, "has none"},
 	} {
 		rows, err := collect(t, lists{"regions": list["regions"], "plans": {"{" + c.plan + `,"locations":["ewr"]}`}, "plans-metal": {`{"id":"b"}`}})
@@ -215,7 +215,7 @@ func TestMonthsAreNotBilledShort(t *testing.T) {
 func TestDevices(t *testing.T) {
 	for name, want := range map[string]string{
 		"NVIDIA_A100": "A100-80GB", "NVIDIA_A100_SXM": "A100-80GB", "a100": "A100-80GB", "NVIDIA_H100": "H100", "NVIDIA_HGX_H100": "H100",
-		"NVIDIA_L40S": "L40S", "NVIDIA_A40": "A40", "NVIDIA_GH200": "GH200", "AMD_MI300X": "MI300X", "AMD_MI325X": "MI325X", "NVIDIA_A16": "", "": "",
+		"NVIDIA_L40S": "L40S", "NVIDIA_A40": "A40", "NVIDIA_GH200": "GH200", "AMD_MI300X": "MI300X", "AMD_MI325X": "MI325X", "NVIDIA_A16": "A16", "NVIDIA_X9": "", "": "",
 	} {
 		if a, ok := accelerator(name); a.Name != want || ok != (want != "") {
 			t.Errorf("accelerator(%q) = %q, %t, want %q", name, a.Name, ok, want)
