@@ -53,24 +53,25 @@ type App struct {
 	rehearsal    bool
 	limits       jobfile.Limits
 
-	private   *privateDatabase
-	db        *postgres.DB
-	solver    *highs.Runtime
-	providers map[string]providers.Provider
-	fleet     *fleet.Fleet
-	sources   []source
-	server    *server.Server
-	registry  *prometheus.Registry
-	metrics   *appMetrics
-	changes   *changes
-	sweeps    *sweeps
-	last      lastPlan
-	names     jobNames
-	charging  sync.Mutex
-	lockDir   string        // where servers of this host see each other
-	asked     chan struct{} // holds a value while a plan is made that somebody waits for
-	ready     atomic.Bool
-	imports   atomic.Uint64 // price lists that users brought
+	private    *privateDatabase
+	db         *postgres.DB
+	solver     *highs.Runtime
+	providers  map[string]providers.Provider
+	fleet      *fleet.Fleet
+	sources    []source
+	server     *server.Server
+	registry   *prometheus.Registry
+	metrics    *appMetrics
+	changes    *changes
+	sweeps     *sweeps
+	last       lastPlan
+	names      jobNames
+	charging   sync.Mutex
+	collecting chan struct{} // holds a value for each source that is being collected here
+	lockDir    string        // where servers of this host see each other
+	asked      chan struct{} // holds a value while a plan is made that somebody waits for
+	ready      atomic.Bool
+	imports    atomic.Uint64 // price lists that users brought
 
 	background sync.WaitGroup
 	stopWork   context.CancelFunc
@@ -89,7 +90,7 @@ func New(config Config, options Options) *App {
 	return &App{
 		config: config, options: options, log: options.Logger, now: options.Now, rehearsal: true,
 		registry: registry, metrics: newAppMetrics(registry), failed: make(chan error, 8), changes: newChanges(),
-		asked: make(chan struct{}, 1), lockDir: os.TempDir(), sources: sources(),
+		asked: make(chan struct{}, 1), lockDir: os.TempDir(), sources: sources(), collecting: make(chan struct{}, collectAtOnce),
 	}
 }
 

@@ -43,24 +43,26 @@ func (a *App) beat(ctx context.Context) {
 
 // appMetrics are what the sweeps measure.
 type appMetrics struct {
-	seconds *prometheus.HistogramVec
-	failed  *prometheus.CounterVec
-	gap     prometheus.Gauge
-	price   prometheus.Gauge
-	alarms  *prometheus.CounterVec
-	stray   prometheus.Gauge
+	seconds   *prometheus.HistogramVec
+	failed    *prometheus.CounterVec
+	gap       prometheus.Gauge
+	price     prometheus.Gauge
+	alarms    *prometheus.CounterVec
+	collected *prometheus.GaugeVec
+	stray     prometheus.Gauge
 }
 
 func newAppMetrics(reg prometheus.Registerer) *appMetrics {
 	m := &appMetrics{
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "purser_sweep_seconds", Help: "Time that a sweep took.", Buckets: prometheus.ExponentialBuckets(0.005, 4, 8)}, []string{"sweep"}),
-		failed:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "purser_sweep_failures_total", Help: "Sweeps that failed."}, []string{"sweep"}),
-		gap:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_plan_gap", Help: "Proven gap of the newest plan."}),
-		alarms:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "purser_price_alarms_total", Help: "Batches of prices that were not taken as they came: sudden moves, mass disappearance."}, []string{"source"}),
-		stray:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_price_points_stray", Help: "Price points outside of every month's partition; 0 in normal use."}),
-		price:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_plan_usd_per_hour", Help: "Price of what the newest plan runs at its start."}),
+		seconds:   prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "purser_sweep_seconds", Help: "Time that a sweep took.", Buckets: prometheus.ExponentialBuckets(0.005, 4, 8)}, []string{"sweep"}),
+		failed:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "purser_sweep_failures_total", Help: "Sweeps that failed."}, []string{"sweep"}),
+		gap:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_plan_gap", Help: "Proven gap of the newest plan."}),
+		alarms:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "purser_price_alarms_total", Help: "Batches of prices that were not taken as they came: sudden moves, mass disappearance."}, []string{"source"}),
+		collected: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "purser_source_collected_timestamp_seconds", Help: "When a source of prices was last collected without an error."}, []string{"source"}),
+		stray:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_price_points_stray", Help: "Price points outside of every month's partition; 0 in normal use."}),
+		price:     prometheus.NewGauge(prometheus.GaugeOpts{Name: "purser_plan_usd_per_hour", Help: "Price of what the newest plan runs at its start."}),
 	}
-	reg.MustRegister(m.seconds, m.failed, m.gap, m.price, m.alarms, m.stray)
+	reg.MustRegister(m.seconds, m.failed, m.gap, m.price, m.alarms, m.collected, m.stray)
 	return m
 }
 

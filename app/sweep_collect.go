@@ -20,6 +20,12 @@ import (
 // collect reads one feed, region by region. One that fails keeps its last good
 // prices; what came of it before stands. One server collects a feed at a time.
 func (a *App) collect(ctx context.Context, s source) error {
+	select { // each holds a connection to the database, and much memory while it goes on
+	case a.collecting <- struct{}{}:
+		defer func() { <-a.collecting }()
+	case <-ctx.Done():
+		return purser.Wrap(purser.KindUnavailable, "app.collect", ctx.Err())
+	}
 	release, ok, err := a.db.HoldSource(ctx, s.name)
 	if err != nil {
 		return err
@@ -32,6 +38,9 @@ func (a *App) collect(ctx context.Context, s source) error {
 		return err
 	}
 	brought, err := a.take(ctx, s)
+	if err == nil {
+		a.metrics.collected.WithLabelValues(s.name).Set(float64(a.now().Unix()))
+	}
 	// How it ended is kept even when the time is over.
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), doneTime)
 	defer cancel()

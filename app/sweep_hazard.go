@@ -12,10 +12,12 @@ import (
 )
 
 // hazardMemory is how far back machines of ours are looked at; hazardHalfLife is the
-// age at which what they saw counts half.
+// age at which what they saw counts half; signalMemory is the age from which on what a
+// source said counts no more.
 const (
 	hazardMemory   = 180 * 24 * time.Hour
 	hazardHalfLife = 30 * 24 * time.Hour
+	signalMemory   = 60 * 24 * time.Hour
 )
 
 // estimateHazards estimates how often spot machines are taken back: for every type and
@@ -41,7 +43,7 @@ type spotPlace struct{ provider, region, zone, instanceType string }
 func hazards(signals []purser.Signal, runs []postgres.SpotRun, now time.Time) []postgres.SpotHazard {
 	bands := map[spotPlace]purser.Signal{}
 	for _, s := range signals {
-		if s.Kind != purser.SignalInterruption {
+		if s.Kind != purser.SignalInterruption || now.Sub(s.ObservedAt) > signalMemory {
 			continue
 		}
 		k := spotPlace{s.Provider, s.Region, s.Zone, s.InstanceType}

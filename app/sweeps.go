@@ -121,8 +121,12 @@ func (a *App) newSweeps() (*sweeps, error) {
 // sweepOf is the name of a source's sweep.
 func sweepOf(source string) string { return "collect:" + source }
 
-// collectTime bounds one collection of a source.
-const collectTime = time.Hour
+// collectTime bounds one collection of a source, collectAtOnce how many are under way
+// at once in this process.
+const (
+	collectTime   = time.Hour
+	collectAtOnce = 4
+)
 
 // addSources makes a sweep of every source; those that are not enabled run only when
 // they are asked for.

@@ -202,9 +202,12 @@ func TestSignals(t *testing.T) {
 	}
 	save("one", 1, band("", 0.1), band("a", 0.2), band("a", 0.9))
 	save("two", 1, band("", 0.3))
-	save("one", 2, band("", 0.4))
+	available := band("", 0.9)
+	available.Kind = purser.SignalAvailability
+	save("one", 2, band("", 0.4), available)
+	save("one", 3) // it could not be asked for any
 	got := must(db.Signals(t.Context(), "aws", "", ""))(t)
-	if len(got) != 2 || got[0].High != 0.4 || got[0].Source != "one" || !got[0].ObservedAt.Equal(at(2)) || got[1].High != 0.3 {
+	if len(got) != 3 || got[0].Kind != purser.SignalAvailability || got[1].High != 0.4 || got[1].Source != "one" || !got[1].ObservedAt.Equal(at(2)) || got[2].High != 0.3 {
 		t.Errorf("%+v", got)
 	}
 	if got := must(db.Signals(t.Context(), "gcp", "", ""))(t); len(got) != 0 {

@@ -52,7 +52,7 @@ type PriceBatch struct {
 //   - An offer belongs to the scope (source and region) that saw it last.
 //   - Past prices become points where none is yet, before the price in force. Those of
 //     offers that are not known are left out.
-//   - Signals replace the ones of the scope.
+//   - Signals replace the ones of the scope and of their kinds.
 //
 // invalid: an offer that cannot be (see purser.Offer.Check); pricing keeps such ones back.
 func (db *DB) SavePrices(ctx context.Context, in PriceBatch) (PriceReport, error) {
@@ -190,8 +190,9 @@ func (b *priceBatch) save(ctx context.Context, t *tx) error {
 			return err
 		}
 	}
+	// What is collected region by region is told when the collection ends.
 	r := b.report
-	if r.New+r.Changed+r.Gone+r.Past > 0 || r.Alarm != "" {
+	if b.Region == "" && r.New+r.Changed+r.Gone+r.Past > 0 || r.Alarm != "" {
 		reason := fmt.Sprintf("%d new, %d changed, %d unchanged, %d older, %d gone, %d in quarantine", r.New, r.Changed, r.Unchanged, r.Older, r.Gone, r.Quarantined)
 		if r.Past > 0 {
 			reason += fmt.Sprintf(", %d past", r.Past)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -123,12 +124,20 @@ func (b *priceBatch) writePrices(ctx context.Context, t *tx) error {
 	return t.SendBatch(ctx, batch).Close()
 }
 
-// writeSignals replaces the signals of the scope.
+// writeSignals replaces the scope's signals of the kinds that the batch has. A batch
+// without any, since its source could not be asked for them, leaves the old ones, which
+// show their age.
 func (b *priceBatch) writeSignals(ctx context.Context, t *tx) error {
-	if len(b.Signals) == 0 && !b.Full {
+	if len(b.Signals) == 0 {
 		return nil
 	}
-	if _, err := t.Exec(ctx, "delete from price_signals where scope_key = $1", b.scope); err != nil || len(b.Signals) == 0 {
+	var kinds []purser.SignalKind
+	for _, s := range b.Signals {
+		if !slices.Contains(kinds, s.Kind) {
+			kinds = append(kinds, s.Kind)
+		}
+	}
+	if _, err := t.Exec(ctx, "delete from price_signals where scope_key = $1 and kind = any($2)", b.scope, texts(kinds)); err != nil {
 		return err
 	}
 	type key struct {

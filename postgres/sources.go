@@ -80,11 +80,18 @@ func (db *DB) CollectionEnds(ctx context.Context, source, progress string, at ti
 	if cause != nil {
 		failedAt, message, kind = nullTime(at), cause.Error(), string(purser.KindOf(cause))
 	}
-	_, err := db.pool.Exec(ctx, `insert into sources (name, failed_at, last_error, error_kind, failures, progress, ended_at) values ($1, $2, $3, $4, ($2::timestamptz is not null)::integer, $5, $6)
-		on conflict (name) do update set failed_at = excluded.failed_at, last_error = excluded.last_error, error_kind = excluded.error_kind,
-			failures = case when excluded.failed_at is null then 0 else sources.failures + 1 end, began_at = null, ended_at = excluded.ended_at, progress = excluded.progress`,
-		clean(source, maxReason), failedAt, clean(message, maxReason), kind, clean(progress, maxReason), utc(at))
-	return fail("postgres.CollectionEnds", err)
+	return db.write(ctx, "postgres.CollectionEnds", func(ctx context.Context, t *tx) error {
+		_, err := t.Exec(ctx, `insert into sources (name, failed_at, last_error, error_kind, failures, progress, ended_at) values ($1, $2, $3, $4, ($2::timestamptz is not null)::integer, $5, $6)
+			on conflict (name) do update set failed_at = excluded.failed_at, last_error = excluded.last_error, error_kind = excluded.error_kind,
+				failures = case when excluded.failed_at is null then 0 else sources.failures + 1 end, began_at = null, ended_at = excluded.ended_at, progress = excluded.progress`,
+			clean(source, maxReason), failedAt, clean(message, maxReason), kind, clean(progress, maxReason), utc(at))
+		e := purser.Event{At: at, Actor: "collect", Subject: "price", Name: clean(source, maxReason), To: "collected", Reason: clean(progress, maxReason)}
+		if cause != nil {
+			e.To, e.Reason = "failed", clean(message, maxReason)
+		}
+		t.say(e)
+		return err
+	})
 }
 
 // Quarantine lists the prices that are not believed now, seen last first.
