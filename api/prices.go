@@ -196,8 +196,8 @@ type Review struct {
 }
 
 // Prices lists offers with their prices, cheapest first; query takes provider, region,
-// accelerator, option, source, id, min_memory_gib, min_devices, per, as_of, accelerated
-// and limit.
+// accelerator, option, source, id, min_memory_gib, min_devices, per, max_price, as_of,
+// accelerated and limit.
 func (c *Client) Prices(ctx context.Context, query url.Values) (out Offers, err error) {
 	return out, c.Get(ctx, "/v1/prices", query, &out)
 }

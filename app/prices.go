@@ -40,6 +40,12 @@ func tooSmall(o purser.Offer, q server.OfferQuery) bool {
 	return float64(o.DeviceMemoryMiB) < q.MinMemoryGiB*1024 || o.Devices.Devices() < q.MinDevices
 }
 
+// tooDear says whether an offer costs more than a query asks for. A machine that has
+// none of what the price is for costs any.
+func tooDear(o purser.Offer, q server.OfferQuery) bool {
+	return q.MaxPrice > 0 && pricing.Per(q.Per).Of(o) > q.MaxPrice
+}
+
 func (p pricesPart) Offers(ctx context.Context, q server.OfferQuery) (api.Offers, error) {
 	out := api.Offers{Offers: []api.Offer{}}
 	f, err := filter(q)
@@ -57,7 +63,7 @@ func (p pricesPart) Offers(ctx context.Context, q server.OfferQuery) (api.Offers
 	if err != nil {
 		return out, err
 	}
-	offers = slices.DeleteFunc(offers, func(o purser.Offer) bool { return tooSmall(o, q) })
+	offers = slices.DeleteFunc(offers, func(o purser.Offer) bool { return tooSmall(o, q) || tooDear(o, q) })
 	pricing.Rank(offers, pricing.Per(q.Per))
 	fresh := p.config.freshness()
 	for _, o := range offers[:min(len(offers), q.Limit)] {

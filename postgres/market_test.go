@@ -298,6 +298,14 @@ func TestCollectionsAreTold(t *testing.T) {
 		}
 	}
 	do(db.CollectionBegins(t.Context(), "aws", at(1)))
+	if s := source(); !s.BeganAt.IsZero() {
+		t.Errorf("under way, and nobody holds it: %+v", s)
+	}
+	release, ok, err := db.HoldSource(t.Context(), "aws")
+	if err != nil || !ok {
+		t.Fatalf("%t, %v", ok, err)
+	}
+	defer release()
 	do(db.CollectionGoes(t.Context(), "aws", "3 regions"))
 	if s := source(); !s.BeganAt.Equal(at(1)) || s.Progress != "3 regions" || !s.EndedAt.IsZero() {
 		t.Errorf("under way: %+v", s)
@@ -367,7 +375,7 @@ func TestDaysAndMonths(t *testing.T) {
 	for _, p := range must(db.PriceHistory(t.Context(), o.ID(), time.Time{}, time.Time{}))(t) {
 		points = append(points, fmt.Sprintf("%g@%g", p.UnitPrice.USD(), p.From.Sub(day(0, 0)).Hours()/24))
 	}
-	if got := strings.Join(points, " "); got != "2@31 3@40 9@70" {
+	if got := strings.Join(points, " "); got != "2@31 3@40 9@70" { // 31: the 1st of February
 		t.Errorf("points %s", got)
 	}
 	if got := must(db.Offers(t.Context(), OfferFilter{AsOf: day(35, 0)}))(t); len(got) != 2 {
@@ -379,6 +387,18 @@ func TestDaysAndMonths(t *testing.T) {
 	many := must(db.PricePoints(t.Context(), OfferFilter{ID: o.ID()}, day(41, 0), day(60, 0)))(t)
 	if len(many) != 1 || len(many[o.ID()]) != 1 || many[o.ID()][0].UnitPrice != 3e9 {
 		t.Errorf("points of many: %+v", many)
+	}
+	// A gap of months is crossed at once, and no point is left without a month.
+	far := time.Date(2026, 10, 15, 0, 0, 0, 0, time.UTC)
+	if got := must(db.KeepPrices(t.Context(), day(71, 0), far))(t); got.Dropped == 0 || got.Stray != 0 {
+		t.Errorf("all are old: %+v", got)
+	}
+	if got := told(); got != want {
+		t.Errorf("days went with the points: %s", got)
+	}
+	left := must(db.PriceHistory(t.Context(), o.ID(), time.Time{}, time.Time{}))(t)
+	if len(left) != 1 || left[0].UnitPrice != 9e9 || !left[0].From.Equal(time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("carried over the gap: %+v", left)
 	}
 }
 

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -87,55 +86,62 @@ const rollUpSQL = `with points as (
 			(array_agg(unit_price order by valid_from desc))[1] as last
 		from priced group by offer_key) d`
 
-// dropMonths drops the partitions of points that end at or before a time.
+// dropMonths drops the partitions of points that end at or before a time and whose days
+// are rolled up, oldest first, up to the first one that is not.
 func (db *DB) dropMonths(ctx context.Context, before time.Time) (int, error) {
 	const op = "postgres.KeepPrices"
 	names, err := collect(ctx, db.pool, pgx.RowTo[string], "select inhrelid::regclass::text from pg_inherits where inhparent = 'price_points'::regclass order by 1")
 	if err != nil {
 		return 0, fail(op, err)
 	}
-	dropped := 0
+	var drop []string
+	boundary := monthOf(before)
 	for _, name := range names {
 		month, err := time.Parse("price_points_y2006m01", name)
-		end := month.AddDate(0, 1, 0)
-		if err != nil || end.After(before) {
+		if err != nil || month.AddDate(0, 1, 0).After(before) {
 			continue // the default partition, or young
 		}
-		err = db.write(ctx, op, func(ctx context.Context, t *tx) error { return dropMonth(ctx, t, name, month, end) })
+		rolled, err := db.isRolledUp(ctx, month, month.AddDate(0, 1, 0))
 		if err != nil {
-			return dropped, err
+			return 0, fail(op, err)
 		}
-		dropped++
+		if !rolled {
+			boundary = month
+			break
+		}
+		drop = append(drop, name)
 	}
-	return dropped, nil
+	if len(drop) == 0 {
+		return 0, nil
+	}
+	if err := db.ensurePartitions(ctx, []time.Time{boundary}); err != nil {
+		return 0, err
+	}
+	return len(drop), db.write(ctx, op, func(ctx context.Context, t *tx) error { return carryAndDrop(ctx, t, drop, boundary) })
 }
 
-// dropMonth carries what is in force at the end of a month over it, and drops it.
-func dropMonth(ctx context.Context, t *tx, name string, month, end time.Time) error {
-	var rolled int
-	err := t.QueryRow(ctx, "select count(*) from price_days_done where day >= $1::date and day < $2::date", month, end).Scan(&rolled)
-	if err != nil {
-		return err
-	}
-	if days := int(end.Sub(month).Hours() / 24); rolled < days {
-		var early bool // days before the first point are never rolled up
-		if err := t.QueryRow(ctx, "select exists (select from price_points where valid_from >= $1 and valid_from < $2 and not exists (select from price_days_done where day = (valid_from at time zone 'UTC')::date))",
-			month, end).Scan(&early); err != nil || early {
-			return err
-		}
-	}
+// isRolledUp says whether every point in [month, end) lies in a day that is rolled up.
+func (db *DB) isRolledUp(ctx context.Context, month, end time.Time) (rolled bool, err error) {
+	err = db.pool.QueryRow(ctx, `select not exists (select from generate_series($1::timestamptz, $2::timestamptz - interval '1 day', interval '1 day') d
+			where not exists (select from price_days_done where day = (d at time zone 'UTC')::date)
+				and exists (select from price_points where valid_from >= d and valid_from < d + interval '1 day'))`, month, end).Scan(&rolled)
+	return rolled, err
+}
+
+// carryAndDrop carries what is in force at a boundary to it, and drops the partitions
+// of points before it. What could not be had then is not carried: no point means the same.
+func carryAndDrop(ctx context.Context, t *tx, names []string, boundary time.Time) error {
 	batch := &pgx.Batch{}
 	batch.Queue("select pg_advisory_xact_lock($1)", int64(priceLock))
-	batch.Queue(fmt.Sprintf(`insert into price_points (valid_from, unit_price, observed_at, offer_key, scope_key)
+	batch.Queue(`insert into price_points (valid_from, unit_price, observed_at, offer_key, scope_key)
 		select $1, l.unit_price, l.observed_at, l.offer_key, l.scope_key
-		from (select distinct on (offer_key) * from %s order by offer_key, valid_from desc) l where l.unit_price is not null
-		on conflict do nothing`, pgx.Identifier{name}.Sanitize()), end)
-	batch.Queue("drop table " + pgx.Identifier{name}.Sanitize())
-	if err := t.SendBatch(ctx, batch).Close(); err != nil {
-		return err
+		from (select distinct on (offer_key) * from price_points where valid_from < $1 order by offer_key, valid_from desc) l where l.unit_price is not null
+		on conflict do nothing`, boundary)
+	for _, name := range names {
+		batch.Queue("drop table " + pgx.Identifier{name}.Sanitize())
+		t.say(purser.Event{At: t.db.clock(), Actor: "prune", Subject: "price", Name: name, To: "dropped", Reason: "its days are rolled up"})
 	}
-	t.say(purser.Event{At: t.db.clock(), Actor: "prune", Subject: "price", Name: name, To: "dropped", Reason: "its days are rolled up"})
-	return nil
+	return t.SendBatch(ctx, batch).Close()
 }
 
 // PriceDay is one UTC day of an offer in which its price changed. On a day without

@@ -9,12 +9,15 @@ import (
 	"purser"
 )
 
-// Sources lists the feeds, by name.
+// Sources lists the feeds, by name. One whose server died while it was collected is not
+// under way: nobody holds it.
 func (db *DB) Sources(ctx context.Context) ([]Source, error) {
 	out, err := collect(ctx, db.pool, func(row pgx.CollectableRow) (s Source, err error) {
 		return s, row.Scan(&s.Name, optional{&s.LastAt}, optional{&s.FailedAt}, &s.LastError, &s.ErrorKind, &s.Failures, optional{&s.BeganAt}, optional{&s.EndedAt}, &s.Progress,
 			&s.Alarm, &s.Regions, &s.Offers, &s.Quarantined)
-	}, `select s.name, s.last_at, s.failed_at, s.last_error, s.error_kind, s.failures, s.began_at, s.ended_at, s.progress, coalesce(c.alarm, ''), coalesce(c.regions, 0),
+	}, `select s.name, s.last_at, s.failed_at, s.last_error, s.error_kind, s.failures,
+			case when exists (select from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())
+				and classid = $1 and objid::bigint = hashtext(s.name)::bigint & 4294967295 and objsubid = 2) then s.began_at end, s.ended_at, s.progress, coalesce(c.alarm, ''), coalesce(c.regions, 0),
 			coalesce(o.n, 0), coalesce(q.n, 0) from sources s
 		left join (select source, count(*) filter (where region <> '') as regions,
 				string_agg(case when region = '' then alarm else region || ': ' || alarm end, '; ' order by region) filter (where alarm <> '') as alarm
@@ -22,7 +25,7 @@ func (db *DB) Sources(ctx context.Context) ([]Source, error) {
 		left join (select c.source, sum(n.n) as n from price_scopes c
 				join (select scope_key, count(*) as n from price_now where gone_at is null group by scope_key) n using (scope_key) group by c.source) o on o.source = s.name
 		left join (select source, count(*) as n from quarantine where released_at is null group by source) q on q.source = s.name
-		order by s.name`)
+		order by s.name`, uint32(collectLocks))
 	return out, fail("postgres.Sources", err)
 }
 

@@ -19,6 +19,7 @@ type OfferQuery struct {
 	MinMemoryGiB, MinDevices              float64 // of one device; devices of the machine
 	Accelerated                           bool    // only machines with devices
 	Per                                   string  // what the price is compared for: machine, device, gib or tflop
+	MaxPrice                              float64 // USD per hour for one of Per; 0: any
 	AsOf                                  time.Time
 	Limit                                 int
 }
@@ -89,12 +90,13 @@ type OfferFilters struct {
 	MinDevices   float64 `query:"min_devices" minimum:"0" doc:"Least devices of the machine; 0.125 is an eighth of one."`
 	Accelerated  bool    `query:"accelerated" doc:"Only machines with devices."`
 	Per          string  `query:"per" enum:"machine,device,gib,tflop" default:"device" doc:"What the price is compared for: the machine, a device, a GiB of device memory, a TFLOP/s of dense bf16."`
+	MaxPrice     float64 `query:"max_price" minimum:"0" doc:"Most USD per hour for one of per."`
 }
 
 func (f OfferFilters) query() OfferQuery {
 	return OfferQuery{
 		Provider: f.Provider, Region: f.Region, Accelerator: f.Accelerator, Source: f.Source, Option: purser.PurchaseOption(f.Option), ID: purser.OfferID(f.ID),
-		MinMemoryGiB: f.MinMemoryGiB, MinDevices: f.MinDevices, Accelerated: f.Accelerated, Per: f.Per,
+		MinMemoryGiB: f.MinMemoryGiB, MinDevices: f.MinDevices, Accelerated: f.Accelerated, Per: f.Per, MaxPrice: f.MaxPrice,
 	}
 }
 

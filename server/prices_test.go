@@ -13,14 +13,14 @@ import (
 // Every filter of a query arrives, and what is left out has its default.
 func TestPriceQueriesArrive(t *testing.T) {
 	h := start(t)
-	all := "provider=aws&region=us-east-1&accelerator=H100&option=spot&source=aws-spot&id=a/b/c/d/spot&min_memory_gib=40.5&min_devices=0.125&accelerated=true&per=gib"
+	all := "provider=aws&region=us-east-1&accelerator=H100&option=spot&source=aws-spot&id=a/b/c/d/spot&min_memory_gib=40.5&min_devices=0.125&accelerated=true&per=gib&max_price=0.03"
 	for _, path := range []string{"/v1/prices?as_of=2026-01-02T03:04:05Z&limit=7&" + all, "/v1/prices/cheapest?" + all, "/v1/prices"} {
 		if resp, body := h.call(t, "GET", path, "viewer", ""); resp.StatusCode != http.StatusOK {
 			t.Fatalf("%s: %d %s", path, resp.StatusCode, body)
 		}
 	}
 	want := server.OfferQuery{
-		Provider: "aws", Region: "us-east-1", Accelerator: "H100", Option: purser.Spot, Source: "aws-spot", ID: "a/b/c/d/spot", MinMemoryGiB: 40.5, MinDevices: 0.125, Accelerated: true, Per: "gib",
+		Provider: "aws", Region: "us-east-1", Accelerator: "H100", Option: purser.Spot, Source: "aws-spot", ID: "a/b/c/d/spot", MinMemoryGiB: 40.5, MinDevices: 0.125, Accelerated: true, Per: "gib", MaxPrice: 0.03,
 	}
 	asOf := want
 	asOf.AsOf, asOf.Limit = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), 7

@@ -71,13 +71,14 @@ func offerFlags(c *cobra.Command) func() (q url.Values, per string, err error) {
 	f.Float64("min-memory", 0, "least memory of one device in `GiB`")
 	f.Float64("min-devices", 0, "least devices of the machine; 0.125 is an eighth of one")
 	f.Bool("accelerated", false, "only machines with devices")
+	f.Float64("max-price", 0, "most USD per hour for one of what --per says")
 	per := f.String("per", "device", "compare prices for a machine, a device, a gib of device memory, or a tflop per second of dense bf16")
 	return func() (url.Values, string, error) {
 		if _, ok := perTitles[*per]; !ok {
 			return nil, "", usageError{fmt.Errorf("--per takes machine, device, gib or tflop, not %q", *per)}
 		}
 		q := url.Values{"per": {*per}}
-		setGiven(c, q, "accelerator", "provider", "region", "option", "source", "id", "min-memory", "min-devices", "accelerated")
+		setGiven(c, q, "accelerator", "provider", "region", "option", "source", "id", "min-memory", "min-devices", "accelerated", "max-price")
 		if o := q.Get("option"); o != "" {
 			q.Set("option", strings.ReplaceAll(o, "-", "_")) // tables of other verbs say on-demand
 		}

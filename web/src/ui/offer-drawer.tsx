@@ -2,7 +2,7 @@
 // machine is taken back.
 
 import { useState } from "react";
-import type { Offer } from "../api/client";
+import type { Offer, PriceDay } from "../api/client";
 import { useHazard, useHistory, useOffer } from "../api/market";
 import { date, gib, moment, money, moneyPerHour, optionName, quantity } from "../lib/format";
 import { ageOf, changeLevels, dayLevels, dayMs, fine, hazardWords, partsOf, placeOf, sourceName, type Level } from "../lib/market";
@@ -173,7 +173,7 @@ function History({ id }: { id: string }) {
                     levels,
                     from: span.from,
                     to: span.to,
-                    tip: (i) => tipOf(levels[i]),
+                    tip: (i) => tipOf(levels[i], rows),
                     band: rows
                       .filter((d) => d.high_usd_per_hour > d.low_usd_per_hour && Date.parse(d.day) + dayMs > span.from)
                       .map((d) => [Math.max(Date.parse(d.day), span.from), Math.min(Date.parse(d.day) + dayMs, span.to), d.low_usd_per_hour, d.high_usd_per_hour]),
@@ -189,10 +189,13 @@ function History({ id }: { id: string }) {
   );
 }
 
-function tipOf(level: Level | undefined): string {
+function tipOf(level: Level | undefined, days: PriceDay[]): string {
   if (level === undefined) return "";
   const [at, usd] = level;
-  return `${usd === null ? "could not be had" : moneyPerHour(usd)}\nfrom ${moment(new Date(at).toISOString())} on`;
+  const day = days.find((d) => Date.parse(d.day) === at && d.high_usd_per_hour > d.low_usd_per_hour);
+  const held = usd === null ? "could not be had" : moneyPerHour(usd);
+  if (day) return `${held} on average\n${money(day.low_usd_per_hour)} to ${money(day.high_usd_per_hour)} on ${date(day.day)}`;
+  return `${held}\nfrom ${moment(new Date(at).toISOString())} on`;
 }
 
 const rowsAtMost = 100;

@@ -37,7 +37,7 @@ export function OfferTable({ offers, whole, asked, onOpen }: { offers: Offer[]; 
                 </th>
               )}
               <th scope="col" className="wide">
-                {asked.day === "" ? "Seen" : "In force"}
+                {asked.day === "" ? "Age" : "In force"}
               </th>
               {asked.day === "" && (
                 <th scope="col" className="right wide">

@@ -138,6 +138,7 @@ function SourceRow({ source: s, now, waits, onCollect }: { source: Source; now: 
             in doubt: {s.alarm}
           </span>
         )}
+        {s.next_at && <span className="cell-more narrow">next run {ago(s.next_at, now)}</span>}
       </td>
       <td className="right wide">
         {quantity(s.offers)}
