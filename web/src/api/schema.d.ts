@@ -2586,6 +2586,8 @@ export interface operations {
                 accelerated?: boolean;
                 /** @description What the price is compared for: the machine, a device, a GiB of device memory, a TFLOP/s of dense bf16. */
                 per?: "machine" | "device" | "gib" | "tflop";
+                /** @description Most USD per hour for one of per. */
+                max_price?: number;
                 /** @description The prices that were in force then. Default: now. */
                 as_of?: string;
                 limit?: number;
@@ -2723,6 +2725,8 @@ export interface operations {
                 accelerated?: boolean;
                 /** @description What the price is compared for: the machine, a device, a GiB of device memory, a TFLOP/s of dense bf16. */
                 per?: "machine" | "device" | "gib" | "tflop";
+                /** @description Most USD per hour for one of per. */
+                max_price?: number;
                 /** @description Default: 30 days ago. */
                 from?: string;
                 /** @description Default: now. */
