@@ -14,6 +14,9 @@ import { Choices, Empty, Loaded, Panel, Scroll } from "./parts";
 
 type Which = "open" | "all";
 
+/** Rows of prices that are shown before one asks for all: a bad list has hundreds. */
+const fewDoubts = 8;
+
 export function DoubtsPanel({ onOpen }: { onOpen: (offer: string) => void }) {
   const [which, setWhich] = useState<Which>("open");
   const quarantine = useQuarantine(which === "all");
@@ -56,6 +59,7 @@ function DoubtTable({ list, onOpen }: { list: Quarantined[]; onOpen: (offer: str
   const now = useNow(30_000);
   const decided = useDecided();
   const [asked, setAsked] = useState<{ verb: "release" | "keep"; row: Quarantined } | null>(null);
+  const [all, setAll] = useState(false);
   return (
     <>
       <Scroll label="Prices not believed as a table">
@@ -80,7 +84,7 @@ function DoubtTable({ list, onOpen }: { list: Quarantined[]; onOpen: (offer: str
             </tr>
           </thead>
           <tbody>
-            {list.map((q) => (
+            {(all ? list : list.slice(0, fewDoubts)).map((q) => (
               <tr key={`${q.source} ${q.offer.id} ${q.reason}`}>
                 <th scope="row">
                   <OfferName id={q.offer.id} onOpen={onOpen} />
@@ -106,7 +110,14 @@ function DoubtTable({ list, onOpen }: { list: Quarantined[]; onOpen: (offer: str
           </tbody>
         </table>
       </Scroll>
-      {list.length >= doubtPage && <p className="panel-foot">The newest {count(doubtPage, "price")} are shown; purser prices quarantine has all.</p>}
+      {list.length > fewDoubts && (
+        <p className="panel-foot">
+          <button type="button" className="link-button" aria-expanded={all} onClick={() => setAll(!all)}>
+            {all ? "Show fewer" : `Show all ${count(list.length, "price")}`}
+          </button>
+        </p>
+      )}
+      {all && list.length >= doubtPage && <p className="panel-foot">The newest {count(doubtPage, "price")} are shown; purser prices quarantine has all.</p>}
       {asked && <Review {...asked} onDone={decided} onClose={() => setAsked(null)} />}
     </>
   );
