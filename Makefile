@@ -64,8 +64,9 @@ lint: require $(WEB_PACKAGES) ## Check style and layers of Go, shell, web and Do
 	@$(STEP) "web lint and types" $(NPM) --prefix web --silent run lint
 
 .PHONY: bench
-bench: build ## Run the benchmark ladder and every Go benchmark once
+bench: build ## Run the benchmark ladder, the price market and every Go benchmark once
 	@$(STEP) "benchmark ladder" bin/purser bench ladder
+	@$(STEP) "price market" bin/purser bench market --points 2000000
 	@$(STEP) "go benchmarks, once each" $(GO) test -run '^$$' -bench . -benchtime 1x ./...
 
 .PHONY: verify

@@ -22,23 +22,21 @@ import (
 //
 // The folder has price-catalogs-2024-02/*.csv.gz and aws-spot-history-2023/spot_prices.csv.gz.
 type Market struct {
-	DB   *postgres.DB
-	Dir  string
-	Rows int // observed rows of the collector's path
-	Goal int // points that the history is filled up to
-	Now  func() time.Time
-	Say  func(string) // progress
+	DB     *postgres.DB
+	Dir    string
+	Offers int // with devices, that the collector's path observes and the history is filled up for
+	Rows   int // observed rows of the collector's path
+	Goal   int // points that the history is filled up to
+	Now    func() time.Time
+	Say    func(string) // progress
 }
 
 // catalogueDay is when the six catalogues were taken.
 var catalogueDay = time.Date(2024, 2, 21, 0, 0, 0, 0, time.UTC)
 
-// The collector's path is measured on so many offers, of which such a share costs
-// something else each time: that of the real series.
-const (
-	observedOffers = 5000
-	changedShare   = 0.45
-)
+// changedShare of the observed offers cost something else each time, as in the real
+// series.
+const changedShare = 0.45
 
 // Run gives the figures in the order in which they were taken.
 func (m Market) Run(ctx context.Context) ([]Figure, error) {
@@ -127,10 +125,10 @@ func (m Market) accelerated(ctx context.Context) ([]purser.Offer, error) {
 		return nil, err
 	}
 	slices.SortFunc(offers, func(a, b purser.Offer) int { return strings.Compare(string(a.ID()), string(b.ID())) })
-	if len(offers) < observedOffers {
-		return nil, purser.Errorf(purser.KindInvalid, "bench.Market", "the catalogues have %d offers with devices, and %d are asked about", len(offers), observedOffers)
+	if len(offers) < m.Offers || m.Offers < 1 {
+		return nil, purser.Errorf(purser.KindInvalid, "bench.Market", "the catalogues have %d offers with devices, and %d are asked about", len(offers), m.Offers)
 	}
-	return offers[:observedOffers], nil
+	return offers[:m.Offers], nil
 }
 
 // repeated is a collector that says the same offers again and again, an hour apart,

@@ -27,6 +27,7 @@ func newBenchMarket() *cobra.Command {
 	data := c.Flags().String("data", os.Getenv("PURSER_DATA"), "folder with catalogues and history (default: $PURSER_DATA)")
 	rows := c.Flags().Int("rows", 1_000_000, "rows that the collector's path observes")
 	points := c.Flags().Int("points", 50_000_000, "points that the history is filled up to (100 bytes each on disk)")
+	offers := c.Flags().Int("offers", 5000, "offers with devices that are observed")
 	dir := c.Flags().String("dir", "", "folder for the database (default: a temporary one, removed at the end)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *data == "" {
@@ -51,7 +52,7 @@ func newBenchMarket() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		m := bench.Market{DB: db, Dir: *data, Rows: *rows, Goal: *points, Now: time.Now, Say: func(s string) { _, _ = fmt.Fprintln(c.ErrOrStderr(), s) }}
+		m := bench.Market{DB: db, Dir: *data, Offers: *offers, Rows: *rows, Goal: *points, Now: time.Now, Say: func(s string) { _, _ = fmt.Fprintln(c.ErrOrStderr(), s) }}
 		figures, err := m.Run(c.Context())
 		if err := errors.Join(err, stop(c.Context())); err != nil {
 			return err
