@@ -173,6 +173,7 @@ func (f feeds) Release(_ context.Context, actor string, r api.Review) (purser.Pr
 	f.reviewed = append(f.reviewed, actor+" releases "+string(r.Offer))
 	return purser.PriceRule{Offer: r.Offer, Reason: r.Reason, Actor: actor}, nil
 }
+
 func (f feeds) Keep(_ context.Context, actor string, r api.Review) error {
 	f.reviewed = append(f.reviewed, actor+" keeps "+string(r.Offer))
 	return nil
