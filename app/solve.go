@@ -102,7 +102,7 @@ func PlanFiles(ctx context.Context, r PlanRequest) (PlanResult, error) {
 			r.Jobs[i].ID = purser.JobID(r.Jobs[i].Project + "/" + r.Jobs[i].Name)
 		}
 	}
-	problem, err := optimizer.NewProblem(optimizer.Input{Now: r.Now, Horizon: r.Horizon, Offers: offers, Jobs: r.Jobs, Quotas: r.Limits.Quotas})
+	problem, err := optimizer.NewProblem(optimizer.Input{Now: r.Now, Horizon: r.Horizon, Offers: offers, Jobs: r.Jobs, Quotas: r.Limits.Quotas, Hazard: hazardOf(nil)})
 	if err != nil {
 		return out, err
 	}

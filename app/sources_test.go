@@ -340,6 +340,30 @@ func TestHazards(t *testing.T) {
 	}
 }
 
+func TestHazardOfOffers(t *testing.T) {
+	o := func(zone string, option purser.PurchaseOption) purser.Offer {
+		x := offer("m", option, 1)
+		x.Zone = zone
+		return x
+	}
+	place := o("a", purser.Spot)
+	of := hazardOf([]postgres.SpotHazard{
+		{Provider: place.Provider, Region: place.Region, Zone: "a", InstanceType: "m", Mean: 0.3}, {Provider: place.Provider, Region: place.Region, InstanceType: "m", Mean: 0.1},
+	})
+	unknown := o("a", purser.Spot)
+	unknown.InstanceType = "other"
+	for name, c := range map[string]struct {
+		o    purser.Offer
+		want float64
+	}{
+		"its zone": {place, 0.3}, "its region": {o("b", purser.Spot), 0.1}, "nothing known": {unknown, 0.02}, "on demand": {o("a", purser.OnDemand), 0}, "private": {o("a", purser.Private), 0},
+	} {
+		if got := of(c.o); got < c.want*0.99 || got > c.want*1.01 {
+			t.Errorf("%s: %g, want %g", name, got, c.want)
+		}
+	}
+}
+
 // The sweep reads what is stored, stores what comes of it, and the API shows it with
 // what the clouds say.
 func TestHazardSweep(t *testing.T) {

@@ -86,3 +86,24 @@ func hazards(signals []purser.Signal, runs []postgres.SpotRun, now time.Time) []
 	})
 	return out
 }
+
+// hazardOf tells the hazard of offers: of spot ones the estimate for their zone, else for
+// their region, else the one that is made of nothing known; others are not taken back.
+func hazardOf(list []postgres.SpotHazard) func(purser.Offer) float64 {
+	known := make(map[spotPlace]float64, len(list))
+	for _, h := range list {
+		known[spotPlace{h.Provider, h.Region, h.Zone, h.InstanceType}] = h.Mean
+	}
+	unknown := policy.DefaultPrior().Mean
+	return func(o purser.Offer) float64 {
+		if o.Option != purser.Spot {
+			return 0
+		}
+		for _, zone := range []string{o.Zone, ""} {
+			if h, ok := known[spotPlace{o.Provider, o.Region, zone, o.InstanceType}]; ok {
+				return h
+			}
+		}
+		return unknown
+	}
+}

@@ -133,7 +133,7 @@ func (a *App) input(snap postgres.Snapshot, offers []purser.Offer, keep bool) op
 			return f.Offer == o.ID() && policy.CoolingDown(f.Kind, f.At, now)
 		})
 	})
-	in := optimizer.Input{Now: now, Horizon: a.config.Horizon, Offers: offers, Jobs: snap.Jobs, KeepPlacements: keep, StartUp: a.startUp}
+	in := optimizer.Input{Now: now, Horizon: a.config.Horizon, Offers: offers, Jobs: snap.Jobs, KeepPlacements: keep, StartUp: a.startUp, Hazard: hazardOf(snap.Hazards)}
 	in.Held = heldLeases(snap, price)
 	in.Needs = needs(snap, in.Held, now)
 	in.Quotas = append(append([]purser.Quota{}, snap.Quotas...), a.limits.Quotas...)

@@ -92,7 +92,7 @@ func (a *assembly) findRunning() {
 	}
 	for h := range a.p.in.Held {
 		for _, pl := range a.p.in.Held[h].Placements {
-			if it := a.p.itemOf(pl); it >= 0 {
+			if it := a.p.itemOf(a.p.placeOf[h], pl); it >= 0 {
 				job := a.p.jobAt[pl.Job]
 				key := groupKey{job, groupIndex(a.p.jobs[job], pl.Group)}
 				a.running[key] = append(a.running[key], runs{pl.Replica, it, h})

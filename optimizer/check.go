@@ -105,7 +105,7 @@ func (c *checker) placement(pl purser.Placement, l purser.PlannedLease, h Held) 
 		span := int64(0)
 		for i := range group.Variants {
 			if i == v || v < 0 {
-				_, s := c.p.spans(group, group.Variants[i], left)
+				_, s := c.p.spans(group, group.Variants[i], left, c.p.machineOf(l.Offer))
 				span = max(span, s)
 			}
 		}
@@ -114,7 +114,7 @@ func (c *checker) placement(pl purser.Placement, l purser.PlannedLease, h Held) 
 	if v < 0 || sizeOf(group.Variants[v]) != placedSize(pl) {
 		return 0, wrong("%s runs no variant of its group (%s)", name, pl.Variant)
 	}
-	full, span := c.p.spans(group, group.Variants[v], left)
+	full, span := c.p.spans(group, group.Variants[v], left, c.p.machineOf(l.Offer))
 	if stays {
 		return span, nil
 	}

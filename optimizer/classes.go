@@ -149,12 +149,7 @@ func (p *Problem) classOf(g *rawGroup, level int) (c class, ok bool) {
 		if len(g.fits[i]) == 0 {
 			continue
 		}
-		_, span := p.spans(g.group, v, g.left)
-		vt := variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v), places: g.fits[i]}
-		for _, at := range g.fits[i] {
-			vt.egress = append(vt.egress, int64(g.group.Data.Egress(p.places[at].offer)))
-		}
-		c.variants = append(c.variants, vt)
+		c.variants = append(c.variants, p.variantsOf(g, v, g.fits[i])...)
 	}
 	if c.kind == kindService {
 		return c, p.measure(g, &c)
@@ -165,6 +160,24 @@ func (p *Problem) classOf(g *rawGroup, level int) (c class, ok bool) {
 	}
 	c.least, c.plain = c.gang, c.kind == kindSingle
 	return c, true
+}
+
+// variantsOf makes the variants of one way to run: one for each time that a run takes, which differs between places by their hazards.
+// A gang runs on machines where it takes the same time.
+func (p *Problem) variantsOf(g *rawGroup, v purser.Variant, places []int32) []variant {
+	var out []variant
+	for _, at := range places {
+		pl := &p.places[at]
+		_, span := p.spans(g.group, v, g.left, pl.machine)
+		i := slices.IndexFunc(out, func(vt variant) bool { return vt.span == span })
+		if i < 0 {
+			i = len(out)
+			out = append(out, variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v)})
+		}
+		out[i].places = append(out[i].places, at)
+		out[i].egress = append(out[i].egress, int64(g.group.Data.Egress(pl.offer)))
+	}
+	return out
 }
 
 // key writes everything that the search sees of the class but its members.

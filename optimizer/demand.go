@@ -230,8 +230,9 @@ func (d *demand) raw(byKey map[string]*rawGroup, left int, n int64) (*rawGroup, 
 	return raw, nil
 }
 
-// spans gives the whole time a replica runs on v, and the part within the horizon that a machine is paid for, both in ns.
-func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int) (full, span int64) {
+// spans gives the time within which a replica has run on v on a machine of the offer, as sure as deadlines are kept, and the time that it
+// is expected to run within the horizon, which its machine is paid for; both in ns.
+func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int, on machine) (full, span int64) {
 	switch {
 	case p.in.Snapshot:
 		return 0, p.horizon
@@ -244,5 +245,17 @@ func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int) (full, 
 	}
 	full -= full / leftSteps * int64(leftSteps-left)
 	full = max(full, int64(time.Second))
-	return full, min(full, p.horizon)
+	if on.hazard == 0 {
+		return full, min(full, p.horizon)
+	}
+	expected, sure := stretch(hoursOf(full), gangHazard(on.hazard, g, v, on.shape), g.Checkpoint)
+	return stretched(full, sure, math.Ceil), min(stretched(full, expected, math.Round), p.horizon)
 }
+
+// machine is what of an offer a run's time depends on.
+type machine struct {
+	hazard float64
+	shape  purser.Shape
+}
+
+func (p *Problem) machineOf(o purser.Offer) machine { return machine{p.hazard(o), o.Shape} }

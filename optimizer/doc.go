@@ -19,6 +19,10 @@
 //
 //	min Σ_c x_c · (price_o · (start-up_o + longest run time in c, within the horizon) + egress of its replicas)
 //
+// Training on machines that may be taken back runs longer, by what it loses and does again: a run time is multiplied by an expected
+// factor that depends on the offer's hazard, the gang's machines and the checkpoints (hazard.go). A variant thus becomes one for each
+// time that it takes; a gang runs on machines where it takes the same time. A deadline counts the time within which 95 % of runs end.
+//
 // A held lease has no start-up. A replica that stays where it runs reads no data anew, and saves what moving it would cost: its share of
 // its machine's price for Input.MoveHours. With Input.Snapshot every run lasts an hour, and the objective is $ per hour.
 //
@@ -61,5 +65,5 @@
 //
 // # Not modelled yet
 //
-// Hazard of spot machines, time buckets, refuge, spread, budgets and serverless offers: rows (4), (6), (7) of the model.
+// Time buckets, refuge, spread, budgets and serverless offers: rows (4), (6), (7) of the model.
 package optimizer

@@ -17,6 +17,7 @@ type place struct {
 	held     []int // indices in in.Held; none for an offer
 	domain   [3]int32
 	quotas   []quotaUse
+	machine  machine
 }
 
 // quotaUse is what one machine takes of a quota, in thousandths of its unit.
@@ -76,7 +77,7 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 	if (g.onlyZone != "" && g.onlyZone != pl.offer.Domain(purser.DomainZone)) || (g.onlyName != "" && g.onlyName != v.Name) {
 		return stageWhere, purser.ReasonRegion
 	}
-	if full, _ := p.spans(g.group, *v, g.left); !g.group.Deadline.IsZero() {
+	if full, _ := p.spans(g.group, *v, g.left, pl.machine); !g.group.Deadline.IsZero() {
 		if p.in.Now.Add(time.Duration(pl.start + full)).After(g.group.Deadline) {
 			return stageDeadline, purser.ReasonDeadline
 		}

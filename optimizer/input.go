@@ -33,6 +33,9 @@ type Input struct {
 	Snapshot bool `json:"snapshot,omitempty"`
 	// StartUp is how long a new machine of an offer is paid before it works. Nil means DefaultStartUp.
 	StartUp func(purser.Offer) time.Duration `json:"-"`
+	// Hazard is how many times per hour of running a machine of an offer is taken back; it depends on the offer's ID alone. Training
+	// then takes longer there, by what it loses and by what its checkpoints save (see stretch). Nil means that none ever is.
+	Hazard func(purser.Offer) float64 `json:"-"`
 }
 
 // Need says which replicas of a training group need a place.

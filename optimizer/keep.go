@@ -94,7 +94,7 @@ func (p *Problem) keepDemand(d *demand) {
 		p.kept[d.key] = append(p.kept[d.key], p.placement(b).Replica)
 		for v := range d.group.Variants {
 			if v == b.variant || b.variant < 0 {
-				_, span := p.spans(d.group, d.group.Variants[v], left)
+				_, span := p.spans(d.group, d.group.Variants[v], left, p.machineOf(p.in.Held[b.held].Lease.Offer))
 				base.span = max(base.span, span)
 			}
 		}

@@ -110,7 +110,7 @@ func (p *Problem) Price(plan purser.Plan) purser.Money {
 func (p *Problem) leaving(h int, stays map[replicaName]bool) int64 {
 	total := int64(0)
 	for _, pl := range p.in.Held[h].Placements {
-		if it := p.itemOf(pl); it >= 0 && !stays[replicaName{pl.Job, pl.Group, pl.Replica}] {
+		if it := p.itemOf(p.placeOf[h], pl); it >= 0 && !stays[replicaName{pl.Job, pl.Group, pl.Replica}] {
 			total += p.moveWorth(p.in.Held[h].Lease.Offer, p.items[it].size)
 		}
 	}

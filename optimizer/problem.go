@@ -29,11 +29,12 @@ type Problem struct {
 	domains  [3]domainTable // zone, region, provider
 
 	places     []place
-	bases      []heldBase                   // what stays, by index in in.Held; keep mode alone
-	kept       map[groupKey][]int           // replica numbers of what stays
-	heldDomain [][3]int32                   // by index in in.Held
-	where      map[replicaName]seatNow      // what runs on which held lease
-	itemOf     func(purser.Placement) int32 // the item of a held placement; -1: it needs no place any more
+	bases      []heldBase                                   // what stays, by index in in.Held; keep mode alone
+	kept       map[groupKey][]int                           // replica numbers of what stays
+	heldDomain [][3]int32                                   // by index in in.Held
+	where      map[replicaName]seatNow                      // what runs on which held lease
+	placeOf    []int32                                      // by index in in.Held
+	itemOf     func(place int32, pl purser.Placement) int32 // the item of a replica on a place; -1: it needs no place any more
 	needs      map[groupKey]Need
 	basePaid   int64 // nano-USD that the bases cost
 	raws       []*rawGroup

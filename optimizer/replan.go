@@ -25,7 +25,7 @@ func (p *Problem) columnsOfPlan(plan purser.Plan) []column {
 		}
 		var pat pattern
 		for _, pl := range l.Placements {
-			if it := p.itemOf(pl); it >= 0 {
+			if it := p.itemOf(int32(p.sites[s].at), pl); it >= 0 {
 				pat = append(pat, count{it, 1})
 			}
 		}

@@ -51,10 +51,11 @@ func (p *Problem) buildPlaces() {
 		}
 		p.places = append(p.places, place{
 			offer: o, room: capacityOf(o.Shape), start: p.startUp(o), limit: limit,
-			domain: p.domainsOf(o), quotas: p.quotaUses(o),
+			domain: p.domainsOf(o), quotas: p.quotaUses(o), machine: p.machineOf(o),
 		})
 	}
 	index := map[string]int{}
+	p.placeOf = make([]int32, len(p.in.Held))
 	for h := range p.in.Held {
 		o, base := p.in.Held[h].Lease.Offer, p.bases[h]
 		room := capacityOf(o.Shape).plus(base.used, -1)
@@ -62,7 +63,7 @@ func (p *Problem) buildPlaces() {
 			room[d] = max(room[d], 0)
 		}
 		p.basePaid += price(o, base.span)
-		pl := place{offer: o, room: room, paidSpan: base.span, domain: p.domainsOf(o)}
+		pl := place{offer: o, room: room, paidSpan: base.span, domain: p.domainsOf(o), machine: p.machineOf(o)}
 		if len(base.keep) == 0 {
 			pl.quotas = p.quotaUses(o)
 		}
@@ -73,6 +74,7 @@ func (p *Problem) buildPlaces() {
 			index[key] = at
 			p.places = append(p.places, pl)
 		}
+		p.placeOf[h] = int32(at)
 		p.places[at].held = append(p.places[at].held, h)
 		p.places[at].limit = int64(len(p.places[at].held))
 	}
@@ -148,8 +150,9 @@ func (p *Problem) buildSites() {
 	}
 }
 
-// itemFinder gives a function from a replica and the name of its variant to its item, -1 when it needs no place any more.
-func (p *Problem) itemFinder() func(pl purser.Placement) int32 {
+// itemFinder gives a function from a replica on a place and the name of its variant to its item, -1 when it needs no place any more.
+// Of several items of a name, which differ by where they run, it is the one of that place.
+func (p *Problem) itemFinder() func(place int32, pl purser.Placement) int32 {
 	type key struct {
 		groupKey
 		replica int
@@ -165,7 +168,7 @@ func (p *Problem) itemFinder() func(pl purser.Placement) int32 {
 			}
 		}
 	}
-	return func(pl purser.Placement) int32 {
+	return func(place int32, pl purser.Placement) int32 {
 		job := p.jobAt[pl.Job]
 		k := groupKey{job, groupIndex(p.jobs[job], pl.Group)}
 		c, ok := classOf[key{k, pl.Replica}]
@@ -174,12 +177,20 @@ func (p *Problem) itemFinder() func(pl purser.Placement) int32 {
 				return -1
 			}
 		}
+		found := int32(-1)
 		for v := range p.classes[c].variants {
-			if p.classes[c].variants[v].name == pl.Variant {
-				return p.classes[c].variants[v].item
+			vt := &p.classes[c].variants[v]
+			if vt.name != pl.Variant {
+				continue
+			}
+			if _, here := slices.BinarySearch(vt.places, place); here || found < 0 {
+				found = vt.item
+				if here {
+					break
+				}
 			}
 		}
-		return -1
+		return found
 	}
 }
 
@@ -188,7 +199,7 @@ func (p *Problem) staysOn(h int) []stay {
 	var out []stay
 	held := p.in.Held[h]
 	for _, pl := range held.Placements {
-		it := p.itemOf(pl)
+		it := p.itemOf(p.placeOf[h], pl)
 		if it < 0 {
 			continue
 		}

@@ -47,6 +47,9 @@ func drawInput(t *rapid.T, replicas int, services bool) Input {
 			Variants: []purser.Variant{v}, Run: purser.Run{Command: "true"},
 		}
 		g.Variants[0].Throughput = 0
+		if rapid.Bool().Draw(t, "checkpoints") {
+			g.Checkpoint = purser.Checkpoint{Path: "x", Every: 30 * time.Minute, Cost: time.Minute, Restart: 2 * time.Minute}
+		}
 		if services && rapid.IntRange(0, 2).Draw(t, "service") == 0 {
 			g.Kind, g.Gang, g.RunTime, g.Replicas = purser.Inference, false, 0, 0
 			g.Variants[0].Throughput = 10
@@ -60,6 +63,13 @@ func drawInput(t *rapid.T, replicas int, services bool) Input {
 	}
 	if rapid.IntRange(0, 3).Draw(t, "quota") == 0 {
 		in.Quotas = []purser.Quota{{Name: "q", Limit: int64(rapid.IntRange(0, 4).Draw(t, "quota limit")), Unit: purser.QuotaMachines, Option: purser.Spot}}
+	}
+	if rapid.Bool().Draw(t, "hazards") {
+		hazards := map[purser.OfferID]float64{}
+		for _, o := range in.Offers {
+			hazards[o.ID()] = rapid.SampledFrom([]float64{0, 0.001, 0.05, 0.5}).Draw(t, "hazard")
+		}
+		in.Hazard = func(o purser.Offer) float64 { return hazards[o.ID()] }
 	}
 	return in
 }
@@ -123,7 +133,7 @@ func cheapestPlan(p *Problem) (purser.Money, bool) {
 			copies = append(copies, copyOf{groupKey{j, 0}, &p.jobs[j].Groups[0], r})
 		}
 	}
-	type machine struct {
+	type rent struct {
 		place *place
 		at    int
 		room  amounts
@@ -131,7 +141,7 @@ func cheapestPlan(p *Problem) (purser.Money, bool) {
 	}
 	best, found := purser.Money(math.MaxInt64), false
 	zones := map[groupKey]string{}
-	var rented []machine
+	var rented []rent
 	var walk func(i int)
 	cost := func() purser.Money {
 		total := purser.Money(0)
@@ -160,14 +170,17 @@ func cheapestPlan(p *Problem) (purser.Money, bool) {
 		}
 		c := copies[i]
 		size := sizeOf(c.group.Variants[0])
-		_, span := p.spans(c.group, c.group.Variants[0], leftSteps)
-		zone, bound := zones[c.key]
-		inZone := func(pl *place) bool {
-			return !c.group.Gang || !bound || zone == pl.offer.Domain(purser.DomainZone)
+		spanOn := func(pl *place) int64 {
+			_, span := p.spans(c.group, c.group.Variants[0], leftSteps, pl.machine)
+			return span
 		}
+		// A gang lies in one zone, on machines where it takes the same time.
+		side := func(pl *place) string { return fmt.Sprint(pl.offer.Domain(purser.DomainZone), spanOn(pl)) }
+		zone, bound := zones[c.key]
+		inZone := func(pl *place) bool { return !c.group.Gang || !bound || zone == side(pl) }
 		enter := func(pl *place, next func()) {
 			if !bound {
-				zones[c.key] = pl.offer.Domain(purser.DomainZone)
+				zones[c.key] = side(pl)
 				defer delete(zones, c.key)
 			}
 			next()
@@ -176,7 +189,7 @@ func cheapestPlan(p *Problem) (purser.Money, bool) {
 			m := &rented[k]
 			if size.within(m.room) && inZone(m.place) && allowed(c, m.at) {
 				old := *m
-				m.room, m.span = m.room.plus(size, -1), max(m.span, span)
+				m.room, m.span = m.room.plus(size, -1), max(m.span, spanOn(m.place))
 				enter(old.place, func() { walk(i + 1) })
 				rented[k] = old
 			}
@@ -199,7 +212,7 @@ func cheapestPlan(p *Problem) (purser.Money, bool) {
 			if full || !size.within(pl.room) || !inZone(pl) || !allowed(c, at) {
 				continue
 			}
-			rented = append(rented, machine{pl, at, pl.room.plus(size, -1), span})
+			rented = append(rented, rent{pl, at, pl.room.plus(size, -1), spanOn(pl)})
 			enter(pl, func() { walk(i + 1) })
 			rented = rented[:len(rented)-1]
 		}

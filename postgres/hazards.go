@@ -52,10 +52,14 @@ func (db *DB) SaveHazards(ctx context.Context, at time.Time, list []SpotHazard) 
 
 // Hazards lists the estimates. Empty arguments select all.
 func (db *DB) Hazards(ctx context.Context, provider, region, instanceType string) ([]SpotHazard, error) {
-	out, err := collect(ctx, db.pool, func(row pgx.CollectableRow) (h SpotHazard, err error) {
+	out, err := hazards(ctx, db.pool, provider, region, instanceType)
+	return out, fail("postgres.Hazards", err)
+}
+
+func hazards(ctx context.Context, q querier, provider, region, instanceType string) ([]SpotHazard, error) {
+	return collect(ctx, q, func(row pgx.CollectableRow) (h SpotHazard, err error) {
 		return h, row.Scan(&h.Provider, &h.Region, &h.Zone, &h.InstanceType, &h.Mean, &h.Low, &h.High, &h.Alpha, &h.Beta, &h.Events, &h.Hours, &h.Basis, &h.ComputedAt)
 	}, `select provider, region, zone, instance_type, mean, low, high, alpha, beta, events, hours, basis, computed_at from hazards
 		where ($1 = '' or provider = $1) and ($2 = '' or region = $2) and ($3 = '' or instance_type = $3)
 		order by provider, region, zone, instance_type`, provider, region, instanceType)
-	return out, fail("postgres.Hazards", err)
 }

@@ -169,7 +169,10 @@ func (db *DB) Snapshot(ctx context.Context) (s Snapshot, err error) {
 		if s.Quotas, err = quotas(ctx, t); err != nil {
 			return err
 		}
-		s.Failed, err = failedOffers(ctx, t, db.clock().Add(-failedFor))
+		if s.Failed, err = failedOffers(ctx, t, db.clock().Add(-failedFor)); err != nil {
+			return err
+		}
+		s.Hazards, err = hazards(ctx, t, "", "", "")
 		return err
 	})
 	return s, err

@@ -131,6 +131,8 @@ type Snapshot struct {
 	Moves  []purser.Move  // waiting or stopping
 	Quotas []purser.Quota //
 	Failed []FailedOffer  // launches that failed within the last hour, newest first
+
+	Hazards []SpotHazard // how often spot machines are taken back
 }
 
 // FailedOffer is an offer whose launch failed, or whose machine never joined. The kind is read from the front of
