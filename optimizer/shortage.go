@@ -10,14 +10,41 @@ import (
 func (k *packing) missed() int64 {
 	total := 0.0
 	for tg, n := range k.need {
-		if n > 0 {
-			total += float64(n) * k.p.missWeight(k.p.classes[k.t.list[tg].class].level)
+		if c := int(k.t.list[tg].class); n > 0 && !k.oneService(c) {
+			total += float64(n) * k.p.missWeight(k.p.classes[c].level)
 		}
 	}
 	for c, n := range k.lacking() {
 		total += float64(n) * k.p.missWeight(k.p.classes[c].level)
 	}
 	return int64(total)
+}
+
+// oneService says whether a class is one committed service. What it lacks is then told by what is placed of it, as the plan tells it: by
+// more replicas elsewhere it may serve with fewer than its configuration has left.
+func (k *packing) oneService(c int) bool {
+	cl := &k.p.classes[c]
+	return cl.kind == kindService && !cl.plain && len(k.t.configs[c]) == 1
+}
+
+// placedOf is what is placed of the configuration of a class that is one committed service.
+func (k *packing) placedOf(c int) config {
+	placed := slices.Clone(k.t.configs[c][0])
+	for tg, n := range k.need {
+		t := k.t.list[tg]
+		if int(t.class) != c {
+			continue
+		}
+		for i := range placed {
+			p := &placed[i]
+			if (t.variant < 0 || t.variant == int32(p.variant)) && (t.domain < 0 || t.domain == p.domain) {
+				less := min(n, p.n)
+				p.n -= less
+				n -= less
+			}
+		}
+	}
+	return placed
 }
 
 // lacking is by class the replicas of units that are not committed, and those that committed services lack to serve.
@@ -27,6 +54,9 @@ func (k *packing) lacking() []int64 {
 		cl := &k.p.classes[c]
 		out[c] = (cl.units() - n) * cl.least
 		for _, cfg := range k.t.configs[c] {
+			if k.oneService(c) {
+				cfg = k.placedOf(c)
+			}
 			if have := cl.rated(cfg); !cl.need.met(have) {
 				out[c] += int64(k.p.shortOf(&rawGroup{group: &k.p.jobs[cl.members[0].key.job].Groups[cl.members[0].key.group]}, cl.need, have))
 			}

@@ -199,8 +199,7 @@ const missPrice = 10
 func (k *packing) score() float64 {
 	total := float64(k.cost)
 	for tg, n := range k.need {
-		if n > 0 {
-			c := int(k.t.list[tg].class)
+		if c := int(k.t.list[tg].class); n > 0 && !k.oneService(c) {
 			total += missPrice * float64(n) * float64(k.p.aloneCost(c)) * k.p.missWeight(k.p.classes[c].level)
 		}
 	}
