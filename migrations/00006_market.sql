@@ -95,11 +95,13 @@ create table price_points (
     observed_at timestamptz not null,
     offer_key   integer     not null,
     scope_key   integer     not null,
-    constraint price_points_key primary key (offer_key, valid_from),
+    constraint price_points_key primary key (offer_key, valid_from) include (unit_price, observed_at, scope_key),
     constraint price_points_price_is_above_nothing check (unit_price >= 0)
 ) partition by range (valid_from);
 comment on table price_points is 'owner: pricing. Changes alone: what was in force from valid_from on, until the next row of the offer. No foreign keys: offers and scopes are never deleted, and the checks would cost a second per 100,000 rows.';
 comment on column price_points.unit_price is 'nano-USD per hour of the whole machine; null: it could not be had';
+-- The key holds all of a row, so that a history is read from it alone: the rows of an
+-- offer lie together there and far apart in the table.
 create table price_points_default partition of price_points default;
 comment on table price_points_default is 'owner: pricing. Points of months without a partition; stays empty in normal use.';
 
