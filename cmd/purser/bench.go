@@ -15,7 +15,7 @@ import (
 
 func newBench() *cobra.Command {
 	c := &cobra.Command{Use: "bench", Short: "Measure the planner on real traces and prices"}
-	c.AddCommand(newBenchLadder(), newBenchMarket(), newBenchEva(), newBenchFleet(), newBenchFGD())
+	c.AddCommand(newBenchLadder(), newBenchMarket(), newBenchEva(), newBenchFleet(), newBenchFGD(), newBenchVBP())
 	return c
 }
 
