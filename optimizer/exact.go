@@ -18,6 +18,9 @@ const (
 	exactTries    = 8
 )
 
+// anySlack lets every column in. Sums of a few of it do not overflow.
+const anySlack = math.MaxInt64 / 8
+
 // exact proves or improves the plan of a small problem.
 func (s *search) exact(ctx context.Context) error {
 	if s.proof == nil || !s.proof.whole || s.missed > 0 || !s.p.small() {
@@ -75,6 +78,12 @@ func (s *search) exactMissed(ctx context.Context) error {
 		return nil
 	}
 	cols := append(s.best.columns(), s.pool...)
+	if s.proof != nil {
+		// Small ones have room for every pattern: what must go together to fit is rarely among the cheap columns.
+		if all, ok := s.proof.columnsWithin(anySlack, exactColumns); ok {
+			cols = append(cols, all...)
+		}
+	}
 	for c := range s.p.classes {
 		// Every number of copies on every site, since any may be what is left of a limit.
 		for _, col := range s.p.singleColumns(c, len(s.p.sites), func(it int32) int64 { return s.p.variantOf(it).most }) {
