@@ -157,7 +157,7 @@ func (a *App) collectPrivate(ctx context.Context) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
-		o, ok := providers.OffererOf(a.providers[name])
+		o, ok := providers.As[providers.Offerer](a.providers[name])
 		if !ok {
 			continue
 		}

@@ -142,7 +142,7 @@ func (t *turn) orphans(ctx context.Context, p providers.Provider) {
 		return
 	}
 	for _, id := range orphans {
-		if err := t.f.terminate(ctx, p, id); err != nil {
+		if err := t.f.terminate(ctx, p, machines[id].Ref(p.Name())); err != nil {
 			t.errs = append(t.errs, fmt.Errorf("ending machine %s of %s, which no lease has: %w", machines[id].ID, p.Name(), err))
 			continue
 		}
@@ -216,7 +216,7 @@ func (t *turn) confirm(ctx context.Context, l purser.Lease, now time.Time) (bool
 	if p == nil {
 		return false, nil
 	}
-	in, err := t.f.describe(ctx, p, l.ID)
+	in, err := t.f.describe(ctx, p, l)
 	unknown := err != nil && purser.KindOf(err) == purser.KindNotFound && now.Sub(l.RunningAt) >= t.f.Timing.Settle
 	switch {
 	case unknown || (err == nil && in.State == providers.Gone):

@@ -106,8 +106,8 @@ func (*leaky) List(context.Context) ([]providers.Instance, error) {
 	return []providers.Instance{{ID: "x", Lease: "theirs", Installation: "theirs", State: providers.Running}}, nil
 }
 
-func (l *leaky) Terminate(_ context.Context, id purser.LeaseID) error {
-	l.ended = append(l.ended, id)
+func (l *leaky) Terminate(_ context.Context, lease purser.Lease) error {
+	l.ended = append(l.ended, lease.ID)
 	return nil
 }
 

@@ -98,7 +98,7 @@ func (f *Fleet) record(ctx context.Context, p providers.Provider, id purser.Leas
 		return done, err
 	}
 	f.Logger.WarnContext(ctx, "machine came for a lease that has ended", "lease", id, "instance", in.ID)
-	if err := f.terminate(ctx, p, id); err != nil {
+	if err := f.terminate(ctx, p, l); err != nil {
 		f.Logger.WarnContext(ctx, "machine could not be ended and is left to the next sweep", "lease", id, "provider", p.Name(), "cause", err)
 	}
 	return done, nil
@@ -138,7 +138,7 @@ func (f *Fleet) launchFailed(ctx context.Context, l purser.Lease, cause error) (
 
 // awaitJoin looks at a machine whose agent has not joined yet.
 func (f *Fleet) awaitJoin(ctx context.Context, p providers.Provider, l purser.Lease) (time.Duration, error) {
-	in, err := f.describe(ctx, p, l.ID)
+	in, err := f.describe(ctx, p, l)
 	since := l.LaunchedAt
 	switch {
 	case err == nil && in.State == providers.Gone:
@@ -176,7 +176,7 @@ func (f *Fleet) drain(ctx context.Context, p providers.Provider, l purser.Lease)
 			return f.Timing.Poll, nil
 		}
 	}
-	in, err := f.describe(ctx, p, l.ID)
+	in, err := f.describe(ctx, p, l)
 	unknown := err != nil && purser.KindOf(err) == purser.KindNotFound
 	switch {
 	case err == nil && in.State == providers.Gone:
@@ -185,7 +185,7 @@ func (f *Fleet) drain(ctx context.Context, p providers.Provider, l purser.Lease)
 		return f.Timing.Poll, nil
 	}
 	// A provider that knows of no machine is told all the same: one may be on its way.
-	if err := f.terminate(ctx, p, l.ID); err != nil {
+	if err := f.terminate(ctx, p, l); err != nil {
 		f.Logger.WarnContext(ctx, "machine could not be ended and is tried again", "lease", l.ID, "provider", l.Holder, "cause", err)
 		return min(max(now.Sub(l.DrainingAt)/4, f.Timing.Poll), 15*time.Second), nil
 	}
@@ -251,16 +251,16 @@ func (f *Fleet) startDraining(ctx context.Context, id purser.LeaseID, reason str
 	return err
 }
 
-func (f *Fleet) describe(ctx context.Context, p providers.Provider, id purser.LeaseID) (providers.Instance, error) {
+func (f *Fleet) describe(ctx context.Context, p providers.Provider, l purser.Lease) (providers.Instance, error) {
 	call, cancel := context.WithTimeout(ctx, f.Timing.CallTimeout)
 	defer cancel()
-	return p.Describe(call, id)
+	return p.Describe(call, l)
 }
 
-func (f *Fleet) terminate(ctx context.Context, p providers.Provider, id purser.LeaseID) error {
+func (f *Fleet) terminate(ctx context.Context, p providers.Provider, l purser.Lease) error {
 	call, cancel := context.WithTimeout(ctx, f.Timing.CallTimeout)
 	defer cancel()
-	return p.Terminate(call, id)
+	return p.Terminate(call, l)
 }
 
 // Reason is how the reason of a failed launch is written on its lease: the kind of

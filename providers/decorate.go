@@ -10,7 +10,9 @@ import (
 // Options says how a provider is wrapped. The zero value of each field has a
 // default.
 type Options struct {
-	Limit   RateLimit
+	Limit   RateLimit            // of calls that Limits does not name
+	Limits  map[string]RateLimit // by call: launch, describe, list, terminate
+	DryRun  bool                 // reads alone go through
 	Retry   Retry
 	Breaker Breaker
 	Metrics *Metrics // nil: none
@@ -28,7 +30,10 @@ func Decorate(p Provider, o Options) Provider {
 	if o.Wait == nil {
 		o.Wait = wait
 	}
-	p = WithRateLimit(p, o.Limit, o.Now, o.Wait)
+	if o.DryRun {
+		p = WithDryRun(p)
+	}
+	p = WithRateLimit(p, o.Limit, o.Limits, o.Now, o.Wait)
 	p = WithRetry(p, o.Retry, o.Wait)
 	p = WithBreaker(p, o.Breaker, o.Now)
 	if o.Metrics != nil {
@@ -37,17 +42,19 @@ func Decorate(p Provider, o Options) Provider {
 	return p
 }
 
-// OffererOf finds the Offerer below any decorators.
-func OffererOf(p Provider) (Offerer, bool) {
+// As finds what a provider can do besides below any decorators: an Offerer, an
+// Interrupter, a Quoter, a Sweeper or a Runner.
+func As[T any](p Provider) (T, bool) {
 	for {
-		if o, ok := p.(Offerer); ok {
+		if o, ok := p.(T); ok {
 			return o, true
 		}
-		w, ok := p.(*wrapped)
+		w, ok := p.(interface{ unwrap() Provider })
 		if !ok {
-			return nil, false
+			var none T
+			return none, false
 		}
-		p = w.inner
+		p = w.unwrap()
 	}
 }
 
@@ -65,6 +72,8 @@ type wrapped struct {
 	around func(ctx context.Context, call string, do func(context.Context) error) error
 }
 
+func (w *wrapped) unwrap() Provider { return w.inner }
+
 func (w *wrapped) Name() string { return w.inner.Name() }
 
 func (w *wrapped) Launch(ctx context.Context, r Request) (out Instance, err error) {
@@ -75,9 +84,9 @@ func (w *wrapped) Launch(ctx context.Context, r Request) (out Instance, err erro
 	return out, err
 }
 
-func (w *wrapped) Describe(ctx context.Context, lease purser.LeaseID) (out Instance, err error) {
+func (w *wrapped) Describe(ctx context.Context, l purser.Lease) (out Instance, err error) {
 	err = w.around(ctx, callDescribe, func(ctx context.Context) error {
-		out, err = w.inner.Describe(ctx, lease)
+		out, err = w.inner.Describe(ctx, l)
 		return err
 	})
 	return out, err
@@ -91,9 +100,9 @@ func (w *wrapped) List(ctx context.Context) (out []Instance, err error) {
 	return out, err
 }
 
-func (w *wrapped) Terminate(ctx context.Context, lease purser.LeaseID) error {
+func (w *wrapped) Terminate(ctx context.Context, l purser.Lease) error {
 	return w.around(ctx, callTerminate, func(ctx context.Context) error {
-		return w.inner.Terminate(ctx, lease)
+		return w.inner.Terminate(ctx, l)
 	})
 }
 

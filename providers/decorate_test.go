@@ -122,7 +122,7 @@ func TestRetryAfterALostAnswer(t *testing.T) {
 
 func TestRateLimit(t *testing.T) {
 	cloud, w := fake.New(fake.Config{}), newWaits()
-	p := providers.WithRateLimit(cloud.Provider("ours"), providers.RateLimit{PerSecond: 2, Burst: 3}, w.now, w.wait)
+	p := providers.WithRateLimit(cloud.Provider("ours"), providers.RateLimit{PerSecond: 2, Burst: 3}, nil, w.now, w.wait)
 	for range 7 {
 		if _, err := p.List(t.Context()); err != nil {
 			t.Fatal(err)
@@ -153,7 +153,7 @@ func TestRateLimitHolds(t *testing.T) {
 			}
 			return nil
 		}})
-		p := providers.WithRateLimit(cloud.Provider("ours"), providers.RateLimit{PerSecond: float64(rate), Burst: burst}, w.now, w.wait)
+		p := providers.WithRateLimit(cloud.Provider("ours"), providers.RateLimit{PerSecond: float64(rate), Burst: burst}, nil, w.now, w.wait)
 		for range rapid.IntRange(1, 100).Draw(t, "calls") {
 			w.at = w.at.Add(time.Duration(rapid.IntRange(0, 300).Draw(t, "idle ms")) * time.Millisecond)
 			if _, err := p.List(context.Background()); err != nil {
@@ -190,7 +190,7 @@ func TestBreaker(t *testing.T) {
 	if err := list(); calls != 3 || !errors.As(err, &e) || e.Kind != purser.KindUnavailable || e.RetryAfter != 10*time.Second {
 		t.Fatalf("after 3 failures %d calls came through; %v", calls, err)
 	}
-	if _ = p.Terminate(t.Context(), "a"); calls != 4 {
+	if _ = p.Terminate(t.Context(), purser.Lease{ID: "a"}); calls != 4 {
 		t.Error("a machine cannot be ended while the circuit is open")
 	}
 	w.at = w.at.Add(10 * time.Second)
@@ -226,7 +226,7 @@ func TestMetrics(t *testing.T) {
 	cloud.FailNext(fake.List, throttled(0))
 	_, _ = p.List(t.Context())
 	_, _ = p.List(t.Context())
-	_, _ = p.Describe(t.Context(), "none")
+	_, _ = p.Describe(t.Context(), purser.Lease{ID: "none"})
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -286,10 +286,49 @@ func (offering) Offers(context.Context) ([]purser.Offer, error) { return nil, ni
 
 func TestOffererIsFoundBelowDecorators(t *testing.T) {
 	p := fake.New(fake.Config{}).Provider("ours")
-	if _, ok := providers.OffererOf(providers.Decorate(offering{p}, providers.Options{})); !ok {
+	if _, ok := providers.As[providers.Offerer](providers.Decorate(offering{p}, providers.Options{})); !ok {
 		t.Error("the decorators hide the offers")
 	}
-	if _, ok := providers.OffererOf(providers.Decorate(p, providers.Options{})); ok {
+	if _, ok := providers.As[providers.Offerer](providers.Decorate(p, providers.Options{})); ok {
 		t.Error("a provider without offers has some")
+	}
+}
+
+// Each call that has a limit of its own waits for that one alone.
+func TestRateLimitByCall(t *testing.T) {
+	cloud, w := fake.New(fake.Config{}), newWaits()
+	p := providers.WithRateLimit(cloud.Provider("ours"), providers.RateLimit{PerSecond: 1, Burst: 1}, map[string]providers.RateLimit{"list": {PerSecond: 10, Burst: 2}}, w.now, w.wait)
+	for range 3 {
+		if _, err := p.List(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		_, _ = p.Describe(t.Context(), purser.Lease{ID: "none"})
+	}
+	if want := []time.Duration{100 * time.Millisecond, time.Second}; !slices.Equal(w.slept, want) {
+		t.Errorf("waited %v, want %v", w.slept, want)
+	}
+}
+
+func TestDryRun(t *testing.T) {
+	cloud := fake.New(fake.Config{})
+	p := providers.Decorate(offering{cloud.Provider("ours")}, providers.Options{DryRun: true})
+	l := purser.Lease{ID: "a", Offer: purser.Offer{InstanceType: "p5", Option: purser.Spot, Region: "r", Zone: "r-a"}}
+	_, err := p.Launch(t.Context(), providers.Request{Lease: l, Installation: "ours", Token: "t"})
+	if purser.KindOf(err) != purser.KindForbidden || !strings.Contains(err.Error(), "fake would start p5 (spot) in r-a for lease a") {
+		t.Errorf("Launch: %v", err)
+	}
+	if err := p.Terminate(t.Context(), l); purser.KindOf(err) != purser.KindForbidden {
+		t.Errorf("Terminate: %v", err)
+	}
+	if _, err := p.Launch(t.Context(), providers.Request{}); purser.KindOf(err) != purser.KindInvalid {
+		t.Errorf("an unfit launch: %v", err)
+	}
+	if all, err := p.List(t.Context()); err != nil || len(all) != 0 || len(cloud.Machines()) != 0 {
+		t.Errorf("List: %v, %v", all, err)
+	}
+	if _, ok := providers.As[providers.Offerer](p); !ok {
+		t.Error("a dry run hides the offers")
 	}
 }

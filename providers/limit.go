@@ -16,17 +16,18 @@ type RateLimit struct {
 	Burst     int     // Defaults to 20.
 }
 
-// WithRateLimit makes calls wait for their turn.
-func WithRateLimit(p Provider, l RateLimit, now func() time.Time, wait func(context.Context, time.Duration) error) Provider {
-	if l.PerSecond <= 0 {
-		l.PerSecond = 10
+// WithRateLimit makes calls wait for their turn. Calls that by names have a limit of
+// their own, as clouds do it; the others share l.
+func WithRateLimit(p Provider, l RateLimit, by map[string]RateLimit, now func() time.Time, wait func(context.Context, time.Duration) error) Provider {
+	shared, own := l.queue(), map[string]*queue{}
+	for call, l := range by {
+		own[call] = l.queue()
 	}
-	if l.Burst <= 0 {
-		l.Burst = 20
-	}
-	every := time.Duration(float64(time.Second) / l.PerSecond)
-	q := &queue{every: every, slack: every * time.Duration(l.Burst-1)}
 	return &wrapped{inner: p, around: func(ctx context.Context, call string, do func(context.Context) error) error {
+		q := own[call]
+		if q == nil {
+			q = shared
+		}
 		pause, ok := q.turn(ctx, now())
 		if !ok {
 			return &purser.Error{
@@ -39,6 +40,17 @@ func WithRateLimit(p Provider, l RateLimit, now func() time.Time, wait func(cont
 		}
 		return do(ctx)
 	}}
+}
+
+func (l RateLimit) queue() *queue {
+	if l.PerSecond <= 0 {
+		l.PerSecond = 10
+	}
+	if l.Burst <= 0 {
+		l.Burst = 20
+	}
+	every := time.Duration(float64(time.Second) / l.PerSecond)
+	return &queue{every: every, slack: every * time.Duration(l.Burst-1)}
 }
 
 // queue hands out turns (the generic cell rate algorithm): next is when the next

@@ -138,7 +138,8 @@ func (c *Cloud) launch(r providers.Request, now time.Time) (*machine, error) {
 }
 
 // Describe tells of the lease's machine as it was Lag ago.
-func (p *Provider) Describe(ctx context.Context, lease purser.LeaseID) (out providers.Instance, err error) {
+func (p *Provider) Describe(ctx context.Context, l purser.Lease) (out providers.Instance, err error) {
+	lease := l.ID
 	err = p.cloud.call(ctx, "describe", lease, func(now time.Time) error {
 		seen := now.Add(-p.cloud.config.Lag)
 		m := p.cloud.find(p.installation, lease, seen)
@@ -172,7 +173,8 @@ func (p *Provider) List(ctx context.Context) (out []providers.Instance, err erro
 }
 
 // Terminate asks for the end of the lease's machines, seen or not yet seen.
-func (p *Provider) Terminate(ctx context.Context, lease purser.LeaseID) error {
+func (p *Provider) Terminate(ctx context.Context, l purser.Lease) error {
+	lease := l.ID
 	return p.cloud.call(ctx, "terminate", lease, func(now time.Time) error {
 		for _, m := range p.cloud.machines {
 			if m.lease == lease && m.installation == p.installation {

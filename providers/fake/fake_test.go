@@ -51,6 +51,27 @@ func TestConformanceDecorated(t *testing.T) {
 	})
 }
 
+// The suite that the other adapters pass, on a cloud whose calls go wrong as wholes.
+func TestStorm(t *testing.T) {
+	providertest.Storm(t, func(*testing.T) providertest.World {
+		now := newClock()
+		cloud := fake.New(fake.Config{Now: now.now, BootTime: time.Minute, StopTime: 30 * time.Second, Lag: 20 * time.Second})
+		return providertest.World{
+			Provider: func(f *providertest.Faults) providers.Provider { return f.Provider(cloud.Provider("ours")) },
+			Live: func() map[purser.LeaseID]int {
+				live := map[purser.LeaseID]int{}
+				for _, m := range cloud.Machines() {
+					if m.State != providers.Gone {
+						live[m.Lease]++
+					}
+				}
+				return live
+			},
+			Pass: now.pass, Installation: "ours", Offers: []purser.Offer{offer()},
+		}
+	}, providertest.StormOptions{})
+}
+
 // clock is a virtual clock.
 type clock struct {
 	mu sync.Mutex
@@ -102,15 +123,15 @@ func TestKnobs(t *testing.T) {
 		t.Fatalf("the same token with other parameters: %v", err)
 	}
 	now.pass(time.Minute)
-	if in, _ := p.Describe(ctx, "a"); in.State != providers.Running {
+	if in, _ := p.Describe(ctx, purser.Lease{ID: "a"}); in.State != providers.Running {
 		t.Fatalf("after the boot time: %+v", in)
 	}
 	cloud.Preempt("a", 30*time.Second)
-	if in, _ := p.Describe(ctx, "a"); in.State != providers.Stopping || in.Reason == "" {
+	if in, _ := p.Describe(ctx, purser.Lease{ID: "a"}); in.State != providers.Stopping || in.Reason == "" {
 		t.Fatalf("preempted: %+v", in)
 	}
 	now.pass(30 * time.Second)
-	if in, _ := p.Describe(ctx, "a"); in.State != providers.Gone || len(cloud.Live("a")) != 0 {
+	if in, _ := p.Describe(ctx, purser.Lease{ID: "a"}); in.State != providers.Gone || len(cloud.Live("a")) != 0 {
 		t.Fatalf("after the notice: %+v", in)
 	}
 	if in, err := p.Launch(ctx, request("b")); err != nil || in.State != providers.Pending {
@@ -131,19 +152,19 @@ func TestLag(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, _ := p.List(ctx)
-	if _, err := p.Describe(ctx, "a"); purser.KindOf(err) != purser.KindNotFound || len(all) != 0 {
+	if _, err := p.Describe(ctx, purser.Lease{ID: "a"}); purser.KindOf(err) != purser.KindNotFound || len(all) != 0 {
 		t.Fatalf("a new machine is seen at once: %v, %v", all, err)
 	}
 	now.pass(20 * time.Second)
-	if in, err := p.Describe(ctx, "a"); err != nil || in.State != providers.Running {
+	if in, err := p.Describe(ctx, purser.Lease{ID: "a"}); err != nil || in.State != providers.Running {
 		t.Fatalf("after the lag: %+v, %v", in, err)
 	}
-	_ = p.Terminate(ctx, "a")
-	if in, _ := p.Describe(ctx, "a"); in.State != providers.Running {
+	_ = p.Terminate(ctx, purser.Lease{ID: "a"})
+	if in, _ := p.Describe(ctx, purser.Lease{ID: "a"}); in.State != providers.Running {
 		t.Fatalf("the end is seen at once: %+v", in)
 	}
 	now.pass(20 * time.Second)
-	if in, _ := p.Describe(ctx, "a"); in.State != providers.Gone {
+	if in, _ := p.Describe(ctx, purser.Lease{ID: "a"}); in.State != providers.Gone {
 		t.Fatalf("the end after the lag: %+v", in)
 	}
 }
@@ -155,12 +176,12 @@ func TestForgetfulCloudGivesASecondMachine(t *testing.T) {
 		if _, err := p.Launch(t.Context(), request("a")); err != nil {
 			t.Fatal(err)
 		}
-		_ = p.Terminate(t.Context(), "a")
+		_ = p.Terminate(t.Context(), purser.Lease{ID: "a"})
 	}
 	if len(cloud.Machines()) != 2 {
 		t.Fatalf("machines: %+v", cloud.Machines())
 	}
-	if _, err := p.Describe(t.Context(), "a"); purser.KindOf(err) != purser.KindNotFound {
+	if _, err := p.Describe(t.Context(), purser.Lease{ID: "a"}); purser.KindOf(err) != purser.KindNotFound {
 		t.Fatalf("Describe: %v", err)
 	}
 }

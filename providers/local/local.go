@@ -149,7 +149,8 @@ func (p *Provider) locked(ctx context.Context, op string, lease purser.LeaseID, 
 }
 
 // Describe tells of the lease's machine, and carries an end on that was asked for.
-func (p *Provider) Describe(ctx context.Context, lease purser.LeaseID) (out providers.Instance, err error) {
+func (p *Provider) Describe(ctx context.Context, l purser.Lease) (out providers.Instance, err error) {
+	lease := l.ID
 	err = p.locked(ctx, "local.Describe", lease, func(dir string) error {
 		m, err := readMachine(dir)
 		if errors.Is(err, fs.ErrNotExist) || (err == nil && m.Installation != p.Installation) {
@@ -180,7 +181,7 @@ func (p *Provider) List(ctx context.Context) ([]providers.Instance, error) {
 		if !leaseForm.MatchString(e.Name()) {
 			continue
 		}
-		in, err := p.Describe(ctx, lease)
+		in, err := p.Describe(ctx, purser.Lease{ID: lease})
 		switch {
 		case err == nil && in.State != providers.Gone:
 			out = append(out, in)
@@ -207,7 +208,8 @@ func (p *Provider) forget(ctx context.Context, lease purser.LeaseID) error {
 
 // Terminate asks for the end. A lease without a machine is noted, so that a launch
 // that is still on its way finds it ended.
-func (p *Provider) Terminate(ctx context.Context, lease purser.LeaseID) error {
+func (p *Provider) Terminate(ctx context.Context, l purser.Lease) error {
+	lease := l.ID
 	return p.locked(ctx, "local.Terminate", lease, func(dir string) error {
 		m, err := readMachine(dir)
 		switch {

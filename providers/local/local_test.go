@@ -123,7 +123,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 func state(t testing.TB, p *Provider, id purser.LeaseID) providers.InstanceState {
 	t.Helper()
-	in, err := p.Describe(context.Background(), id)
+	in, err := p.Describe(context.Background(), purser.Lease{ID: id})
 	if err != nil {
 		t.Fatalf("Describe(%s): %v", id, err)
 	}
@@ -162,7 +162,7 @@ func TestLaunchSurvivesEveryCrash(t *testing.T) {
 			rt.Fatalf("Launch after the crashes: %v", err)
 		}
 		waitFor(rt, "the agent runs", func() bool {
-			in, err := p.Describe(context.Background(), r.Lease.ID)
+			in, err := p.Describe(context.Background(), purser.Lease{ID: r.Lease.ID})
 			return err == nil && in.State == providers.Running
 		})
 		if pids := processesWith(agentMark(filepath.Join(dir, leasesDir, "lease-a"))); len(pids) != 1 {
@@ -171,11 +171,11 @@ func TestLaunchSurvivesEveryCrash(t *testing.T) {
 		if b, _ := os.ReadFile(starts); strings.Count(string(b), "\n") != 1 {
 			rt.Fatalf("agents that began: %q", b)
 		}
-		if err := p.Terminate(context.Background(), r.Lease.ID); err != nil {
+		if err := p.Terminate(context.Background(), purser.Lease{ID: r.Lease.ID}); err != nil {
 			rt.Fatal(err)
 		}
 		waitFor(rt, "the machine is gone", func() bool {
-			in, err := p.Describe(context.Background(), r.Lease.ID)
+			in, err := p.Describe(context.Background(), purser.Lease{ID: r.Lease.ID})
 			return err == nil && in.State == providers.Gone
 		})
 	})
@@ -237,7 +237,7 @@ func TestStubbornAgentIsKilled(t *testing.T) {
 	}
 	eventually(t, "the agent runs", func() bool { return state(t, p, r.Lease.ID) == providers.Running })
 	for range 3 {
-		if err := p.Terminate(t.Context(), r.Lease.ID); err != nil {
+		if err := p.Terminate(t.Context(), purser.Lease{ID: r.Lease.ID}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -290,7 +290,7 @@ func TestBuriesWhatADeadAgentLeft(t *testing.T) {
 	if processStart(stranger) == "" {
 		t.Error("a stranger's process was killed")
 	}
-	if in, _ := p.Describe(t.Context(), r.Lease.ID); in.Reason != "its agent ended" {
+	if in, _ := p.Describe(t.Context(), purser.Lease{ID: r.Lease.ID}); in.Reason != "its agent ended" {
 		t.Errorf("the reason is %q", in.Reason)
 	}
 }
@@ -346,7 +346,7 @@ func TestCapacity(t *testing.T) {
 	if _, err := p.Launch(t.Context(), own("lease-5")); purser.KindOf(err) != purser.KindNoCapacity || err == nil {
 		t.Fatalf("an own host that is in use: %v", err)
 	}
-	if err := p.Terminate(t.Context(), "lease-4"); err != nil {
+	if err := p.Terminate(t.Context(), purser.Lease{ID: "lease-4"}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the own host is free", func() bool { return state(t, p, "lease-4") == providers.Gone })
@@ -360,7 +360,7 @@ func TestForgetsWhatIsLongGone(t *testing.T) {
 	c := config(t.TempDir())
 	c.Now = func() time.Time { return now }
 	p := provider(t, c)
-	if err := p.Terminate(t.Context(), "lease-a"); err != nil {
+	if err := p.Terminate(t.Context(), purser.Lease{ID: "lease-a"}); err != nil {
 		t.Fatal(err)
 	}
 	if in, err := p.Launch(t.Context(), request("lease-a")); err != nil || in.State != providers.Gone {
@@ -370,7 +370,7 @@ func TestForgetsWhatIsLongGone(t *testing.T) {
 	if _, err := p.List(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Describe(t.Context(), "lease-a"); purser.KindOf(err) != purser.KindNotFound {
+	if _, err := p.Describe(t.Context(), purser.Lease{ID: "lease-a"}); purser.KindOf(err) != purser.KindNotFound {
 		t.Errorf("after a day: %v", err)
 	}
 }
@@ -379,7 +379,7 @@ func TestRefusals(t *testing.T) {
 	c := config(t.TempDir())
 	p := provider(t, c)
 	for _, id := range []string{"../x", "a/b", ".hidden", "", "UPPER", strings.Repeat("a", 101)} {
-		if err := p.Terminate(t.Context(), purser.LeaseID(id)); purser.KindOf(err) != purser.KindInvalid || err == nil {
+		if err := p.Terminate(t.Context(), purser.Lease{ID: purser.LeaseID(id)}); purser.KindOf(err) != purser.KindInvalid || err == nil {
 			t.Errorf("lease %q: %v", id, err)
 		}
 	}

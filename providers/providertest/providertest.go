@@ -70,8 +70,12 @@ type suite struct {
 	t *testing.T
 }
 
+func (s suite) lease(id purser.LeaseID) purser.Lease {
+	return purser.Lease{ID: id, Offer: s.Offer, Holder: s.Provider.Name(), State: purser.LeaseLaunching, Attempt: 1, CreatedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+}
+
 func (s suite) request(id string) providers.Request {
-	l := purser.Lease{ID: purser.LeaseID(id), Offer: s.Offer, Holder: s.Provider.Name(), State: purser.LeaseLaunching, Attempt: 1, CreatedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+	l := s.lease(purser.LeaseID(id))
 	return providers.Request{
 		Lease: l, Installation: s.Installation, Token: providers.ClientToken(s.Installation, l),
 		JoinToken: "join-" + id, ServerURL: "http://127.0.0.1:1",
@@ -104,7 +108,7 @@ func (s suite) eventually(id purser.LeaseID, want providers.InstanceState) provi
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		in, err := s.Provider.Describe(s.t.Context(), id)
+		in, err := s.Provider.Describe(s.t.Context(), s.lease(id))
 		switch {
 		case err == nil && in.State == want, want == providers.Gone && err != nil && purser.KindOf(err) == purser.KindNotFound:
 			return in
@@ -121,7 +125,7 @@ func (s suite) eventually(id purser.LeaseID, want providers.InstanceState) provi
 
 func (s suite) terminate(id purser.LeaseID) {
 	s.t.Helper()
-	if err := s.Provider.Terminate(s.t.Context(), id); err != nil {
+	if err := s.Provider.Terminate(s.t.Context(), s.lease(id)); err != nil {
 		s.t.Fatalf("Terminate(%s): %v", id, err)
 	}
 }
@@ -130,7 +134,7 @@ func (s suite) terminate(id purser.LeaseID) {
 func (s suite) clean(ids ...purser.LeaseID) {
 	s.t.Cleanup(func() {
 		for _, id := range ids {
-			_ = s.Provider.Terminate(context.Background(), id)
+			_ = s.Provider.Terminate(context.Background(), s.lease(id))
 		}
 	})
 }
@@ -233,13 +237,13 @@ func launchAfterRestart(t *testing.T, s suite) {
 	if in := s.launch(later, r); in.ID != first.ID {
 		t.Errorf("after a restart Launch gave %s, before %s", in.ID, first.ID)
 	}
-	if in, err := later.Describe(t.Context(), r.Lease.ID); err != nil || in.ID != first.ID || in.State != providers.Running {
+	if in, err := later.Describe(t.Context(), r.Lease); err != nil || in.ID != first.ID || in.State != providers.Running {
 		t.Errorf("after a restart Describe gave %+v, %v", in, err)
 	}
 	if all := s.list(later); len(all) != 1 || all[0].ID != first.ID {
 		t.Errorf("after a restart List gave %+v", all)
 	}
-	if err := later.Terminate(t.Context(), r.Lease.ID); err != nil {
+	if err := later.Terminate(t.Context(), r.Lease); err != nil {
 		t.Fatalf("after a restart Terminate: %v", err)
 	}
 	s.eventually(r.Lease.ID, providers.Gone)
@@ -280,10 +284,10 @@ func endedBeforeLaunch(t *testing.T, s suite) {
 }
 
 func unknown(t *testing.T, s suite) {
-	if in, err := s.Provider.Describe(t.Context(), "lease-none"); err == nil || purser.KindOf(err) != purser.KindNotFound {
+	if in, err := s.Provider.Describe(t.Context(), s.lease("lease-none")); err == nil || purser.KindOf(err) != purser.KindNotFound {
 		t.Errorf("Describe of an unknown lease gave %+v, %v; want not_found", in, err)
 	}
-	if err := s.Provider.Terminate(t.Context(), "lease-none"); err != nil {
+	if err := s.Provider.Terminate(t.Context(), s.lease("lease-none")); err != nil {
 		t.Errorf("Terminate of an unknown lease: %v", err)
 	}
 	if all := s.list(s.Provider); len(all) != 0 {
@@ -303,10 +307,10 @@ func others(t *testing.T, s suite) {
 	if all := s.list(other); len(all) != 0 {
 		t.Errorf("another installation sees our machines: %+v", all)
 	}
-	if in, err := other.Describe(t.Context(), r.Lease.ID); err == nil {
+	if in, err := other.Describe(t.Context(), r.Lease); err == nil {
 		t.Errorf("another installation can describe our machine: %+v", in)
 	}
-	if err := other.Terminate(t.Context(), r.Lease.ID); err != nil && purser.KindOf(err) != purser.KindForbidden {
+	if err := other.Terminate(t.Context(), r.Lease); err != nil && purser.KindOf(err) != purser.KindForbidden {
 		t.Errorf("Terminate by another installation: %v", err)
 	}
 	if in := s.eventually(r.Lease.ID, providers.Running); in.ID != first.ID {
@@ -336,9 +340,9 @@ func endedContext(t *testing.T, s suite) {
 	cancel()
 	s.clean("lease-a")
 	_, launch := s.Provider.Launch(ctx, s.request("lease-a"))
-	_, describe := s.Provider.Describe(ctx, "lease-a")
+	_, describe := s.Provider.Describe(ctx, s.lease("lease-a"))
 	_, list := s.Provider.List(ctx)
-	for call, err := range map[string]error{"Launch": launch, "Describe": describe, "List": list, "Terminate": s.Provider.Terminate(ctx, "lease-a")} {
+	for call, err := range map[string]error{"Launch": launch, "Describe": describe, "List": list, "Terminate": s.Provider.Terminate(ctx, s.lease("lease-a"))} {
 		if err == nil || purser.KindOf(err) != purser.KindUnavailable {
 			t.Errorf("%s with an ended context gave %v; want unavailable", call, err)
 		}
