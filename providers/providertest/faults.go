@@ -131,7 +131,7 @@ func (r roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 			again.Body = io.NopCloser(bytes.NewReader(body))
 			again.ContentLength = int64(len(body))
 		}
-		res, err = r.base.RoundTrip(again)
+		res, err = r.base.RoundTrip(again) //nolint:bodyclose // closed above, or by whoever asked
 		return err
 	})
 	if err != nil {
