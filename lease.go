@@ -64,6 +64,19 @@ type Lease struct {
 	ChargedThrough time.Time `json:"charged_through,omitzero"` // charges exist up to here
 }
 
+// ReasonTakenBack begins the reason of a lease whose cloud takes its machine back,
+// whoever told us: the provider, or the machine itself. What counts preemptions looks
+// for it.
+const ReasonTakenBack = "its machine is being taken back"
+
+// TakenBack is that reason with the cloud's own.
+func TakenBack(why string) string {
+	if why == "" {
+		return ReasonTakenBack
+	}
+	return ReasonTakenBack + ": " + why
+}
+
 // Transition is one step of a lease. It is applied in one transaction with its
 // audit row and the River job of the next step.
 type Transition struct {
@@ -71,6 +84,7 @@ type Transition struct {
 	Reason   string        // for people; kept on the lease and in the audit
 	Attempt  int           // the new attempt; 0 leaves it
 	Instance string        // the provider's name of the machine; empty leaves it
+	Offer    Offer         // what the provider took among pools that are as good; without a provider it stays
 	At       time.Time     // when it happened
 	Next     time.Duration // when the next step is due after At; negative: none
 }
@@ -98,6 +112,9 @@ func (l Lease) Apply(t Transition) (Lease, error) {
 	}
 	if t.Instance != "" {
 		l.Instance = t.Instance
+	}
+	if t.Offer.Provider != "" {
+		l.Offer = t.Offer
 	}
 	switch t.To {
 	case LeaseLaunching:

@@ -210,3 +210,30 @@ func TestWhereAllows(t *testing.T) {
 		}
 	}
 }
+
+// A quota may count several families, and what is bought in cents an hour; a weight is
+// never too small.
+func TestQuotaWeights(t *testing.T) {
+	o := purser.Offer{
+		Provider: "aws", Region: "r", InstanceType: "vt1.3xlarge", Option: purser.OnDemand, UnitPrice: 10_001,
+		Shape: purser.Shape{Accelerator: "U30", Devices: 1500, MilliCPU: 12_000},
+	}
+	for name, c := range map[string]struct {
+		q    purser.Quota
+		want int64
+	}{
+		"devices":        {purser.Quota{Unit: purser.QuotaDevices}, 1500},
+		"one of several": {purser.Quota{Unit: purser.QuotaVCPUs, TypePrefix: "g,vt"}, 12_000},
+		"none of them":   {purser.Quota{Unit: purser.QuotaVCPUs, TypePrefix: "g,p"}, 0},
+		"cents, rounded": {purser.Quota{Unit: purser.QuotaCents}, 2},
+		"a strange unit": {purser.Quota{Unit: "cores"}, 0},
+	} {
+		if got := c.q.Weight(o); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+	o.Option = purser.Private
+	if got := (purser.Quota{Unit: purser.QuotaCents}).Weight(o); got != 0 {
+		t.Errorf("a machine of one's own weighs %d", got)
+	}
+}

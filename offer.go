@@ -2,6 +2,7 @@ package purser
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -134,13 +135,13 @@ func (o Offer) Check() error {
 type Quota struct {
 	Name  string `json:"name"`  // e.g. aws/us-east-1/spot/P
 	Limit int64  `json:"limit"` // in Unit
-	Unit  string `json:"unit"`  // devices, vcpus or machines
+	Unit  string `json:"unit"`  // devices, vcpus, machines or cents_per_hour
 	// Match: the offers that count against it. Empty fields match all.
 	Provider    string         `json:"provider,omitempty"`
 	Region      string         `json:"region,omitempty"`
 	Option      PurchaseOption `json:"purchase_option,omitempty"`
 	Accelerator string         `json:"accelerator,omitempty"`
-	TypePrefix  string         `json:"instance_type_prefix,omitempty"`
+	TypePrefix  string         `json:"instance_type_prefix,omitempty"` // several with commas between: any of them
 }
 
 // Weight is what one machine of the offer takes of the quota, in thousandths of
@@ -148,7 +149,7 @@ type Quota struct {
 func (q Quota) Weight(o Offer) int64 {
 	if (q.Provider != "" && q.Provider != o.Provider) || (q.Region != "" && q.Region != o.Region) ||
 		(q.Option != "" && q.Option != o.Option) || (q.Accelerator != "" && q.Accelerator != o.Accelerator) ||
-		!strings.HasPrefix(o.InstanceType, q.TypePrefix) {
+		!q.covers(o.InstanceType) {
 		return 0
 	}
 	switch q.Unit {
@@ -158,17 +159,41 @@ func (q Quota) Weight(o Offer) int64 {
 		return o.MilliCPU
 	case QuotaMachines:
 		return 1000
+	case QuotaCents:
+		if o.Option == Private {
+			return 0 // it is paid for already
+		}
+		return (int64(o.UnitPrice) + nanosPerMilliCent - 1) / nanosPerMilliCent
 	default:
 		return 0
 	}
 }
+
+// covers says whether an instance type begins as the quota's do.
+func (q Quota) covers(instanceType string) bool {
+	for prefix := range strings.SplitSeq(q.TypePrefix, ",") {
+		if strings.HasPrefix(instanceType, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// nanosPerMilliCent is a thousandth of a cent in nano-USD.
+const nanosPerMilliCent = 10_000
 
 // The units of quotas.
 const (
 	QuotaDevices  = "devices"
 	QuotaVCPUs    = "vcpus"
 	QuotaMachines = "machines"
+	QuotaCents    = "cents_per_hour" // what bought machines cost together, in US cents
 )
+
+// QuotaUnits are all of them, for messages.
+func QuotaUnits() []string {
+	return []string{QuotaDevices, QuotaVCPUs, QuotaMachines, QuotaCents}
+}
 
 // Check says what is wrong with the quota, or nil.
 func (q Quota) Check() error {
@@ -177,8 +202,8 @@ func (q Quota) Check() error {
 		return Errorf(KindInvalid, "purser.Quota.Check", "a quota needs a name")
 	case q.Limit < 0:
 		return Errorf(KindInvalid, "purser.Quota.Check", "quota %s: the limit must not be negative", q.Name)
-	case q.Unit != QuotaDevices && q.Unit != QuotaVCPUs && q.Unit != QuotaMachines:
-		return Errorf(KindInvalid, "purser.Quota.Check", "quota %s: unit %q is not one of devices, vcpus, machines", q.Name, clip(q.Unit))
+	case !slices.Contains(QuotaUnits(), q.Unit):
+		return Errorf(KindInvalid, "purser.Quota.Check", "quota %s: unit %q is not one of %s", q.Name, clip(q.Unit), strings.Join(QuotaUnits(), ", "))
 	}
 	return nil
 }

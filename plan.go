@@ -41,6 +41,7 @@ type Plan struct {
 	Unplaced  []Unplaced     `json:"unplaced,omitempty"`
 	Refusals  []Refusal      `json:"refusals,omitempty"`
 	RunnersUp []RunnerUp     `json:"runners_up,omitempty"`
+	Setbacks  []Setback      `json:"setbacks,omitempty"`
 }
 
 // PlannedLease is a machine that the plan uses: a new one, or one that is held.
@@ -110,6 +111,16 @@ type RunnerUp struct {
 	Chosen    OfferID    `json:"chosen"`
 	RunnerUp  OfferID    `json:"runner_up"`
 	ExtraCost USDPerHour `json:"extra_usd_per_hour"`
+}
+
+// Setback is a lease that came to nothing, or whose machine was taken back, shortly
+// before the plan was made: why the plan is another one than the last.
+type Setback struct {
+	Lease  LeaseID   `json:"lease"`
+	Offer  OfferID   `json:"offer"`
+	Reason string    `json:"reason"` // the lease's own
+	At     time.Time `json:"at"`
+	Until  time.Time `json:"until,omitzero"` // the offer is left alone until then; missing: it was not for this plan
 }
 
 // Machines counts the plan's leases.

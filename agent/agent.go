@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"purser"
+	"purser/agent/notice"
 	"purser/api"
 )
 
@@ -51,6 +52,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	c.Logger.InfoContext(ctx, "agent joined", "lease", c.Lease, "instance_type", joined.Lease.Offer.InstanceType)
+	defer a.watch(ctx)()
 	return a.loop(ctx)
 }
 
@@ -71,6 +73,8 @@ type agent struct {
 
 	endings chan ending
 	replies chan reply
+	notices chan notice.Notice
+	notice  *api.AgentNotice   // what the cloud said and the server does not know yet
 	gone    chan struct{}      // closed when the loop has ended
 	hangUp  context.CancelFunc // of the report in flight
 
@@ -99,7 +103,7 @@ func newAgent(c Config) (*agent, error) {
 	}
 	a := &agent{
 		Config: c, secret: secret, journal: j, devices: newDevices(c.Shape.Devices),
-		runs: map[purser.TaskID]*run{}, endings: make(chan ending), replies: make(chan reply, 1),
+		runs: map[purser.TaskID]*run{}, endings: make(chan ending), replies: make(chan reply, 1), notices: make(chan notice.Notice),
 		gone: make(chan struct{}), hangUp: func() {},
 	}
 	return a, a.recall()

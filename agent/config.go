@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"purser"
+	"purser/agent/notice"
 	"purser/api"
 )
 
@@ -36,6 +37,10 @@ type Config struct {
 	CallTimeout time.Duration // of one call. Defaults to 10 s.
 	LogMemory   int           // bytes of unsent lines kept for each task. Defaults to 8 MiB.
 
+	// Notices is how the cloud's notices to the machine are watched. Nil: they are not, as on
+	// a host that is no cloud's.
+	Notices *notice.Config
+
 	Env      []string // what tasks inherit. Defaults to the agent's environment without PURSER_*.
 	Runtimes []string // container runtimes to look for. Defaults to podman, docker.
 
@@ -53,6 +58,10 @@ const (
 	EnvShape          = "PURSER_SHAPE"      // purser.Shape as JSON
 	EnvJoinToken      = "PURSER_JOIN_TOKEN" //nolint:gosec // the name of a variable
 	EnvJoinTokenFile  = "PURSER_JOIN_TOKEN_FILE"
+	// EnvNotices is on for machines of a cloud, and off (the default) elsewhere: nothing asks a
+	// link-local address from a host that merely stands in for a machine. An http:// address
+	// in its place is that of a metadata service.
+	EnvNotices = "PURSER_NOTICES"
 )
 
 // ConfigFromEnv reads what a provider told the agent through its environment. The
@@ -73,6 +82,14 @@ func ConfigFromEnv(getenv func(string) string) (Config, error) {
 			return c, purser.Errorf(purser.KindInvalid, "agent.ConfigFromEnv", "the join token cannot be read: %w", err)
 		}
 		c.JoinToken = strings.TrimSpace(string(b))
+	}
+	switch v := getenv(EnvNotices); {
+	case v == "on":
+		c.Notices = &notice.Config{}
+	case strings.HasPrefix(v, "http://"):
+		c.Notices = &notice.Config{URL: v}
+	case v != "" && v != "off":
+		return c, purser.Errorf(purser.KindInvalid, "agent.ConfigFromEnv", "%s is %q; it is on, off or an address that begins with http://", EnvNotices, v)
 	}
 	return c, nil
 }

@@ -33,6 +33,9 @@ func (a *agent) loop(ctx context.Context) error {
 			a.end(e)
 			a.startWaiting(work)
 			pressing = true
+		case n := <-a.notices:
+			a.heed(n)
+			pressing = true
 		case r := <-a.replies:
 			inFlight = false
 			pressing = a.answer(work, r) || pressing
@@ -69,7 +72,7 @@ func (a *agent) finished() bool {
 			return false
 		}
 	}
-	return a.mute || len(a.runs) == 0
+	return a.mute || len(a.runs) == 0 && a.notice == nil
 }
 
 // drain stops everything. The first reason stays.
@@ -141,7 +144,7 @@ const reportBytes = 1 << 20
 // report that carries its last lines, so that whoever follows them sees them all;
 // in a drain there may be no time for that.
 func (a *agent) compose() api.AgentReport {
-	rep := api.AgentReport{Lease: a.Lease, Tasks: []api.TaskReport{}, Logs: []api.LogLine{}}
+	rep := api.AgentReport{Lease: a.Lease, Tasks: []api.TaskReport{}, Logs: []api.LogLine{}, Notice: a.notice}
 	size := 0
 	for _, id := range a.order {
 		r := a.runs[id]
@@ -208,6 +211,9 @@ func (a *agent) answer(ctx context.Context, r reply) (more bool) {
 
 // acknowledge forgets what the server now knows.
 func (a *agent) acknowledge(sent api.AgentReport) (more bool) {
+	if a.notice == sent.Notice {
+		a.notice = nil
+	}
 	last := map[purser.TaskID]int64{}
 	for _, l := range sent.Logs {
 		last[l.Task] = l.Seq

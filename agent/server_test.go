@@ -27,6 +27,7 @@ type server struct {
 	watch   func()                               // after each report
 	lines   map[purser.TaskID][]api.LogLine
 	faults  []string // broken promises of the agent
+	notices []api.AgentNotice
 	changed chan struct{}
 	lease   purser.Lease
 }
@@ -111,6 +112,9 @@ func (s *server) complain(format string, a ...any) {
 }
 
 func (s *server) take(r api.AgentReport) {
+	if r.Notice != nil {
+		s.notices = append(s.notices, *r.Notice)
+	}
 	for _, l := range r.Logs {
 		have := s.lines[l.Task]
 		switch next := int64(len(have)) + 1; {

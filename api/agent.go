@@ -27,9 +27,19 @@ type AgentJoined struct {
 // AgentReport tells what runs; bearer is the agent's secret. Repeating a report
 // changes nothing.
 type AgentReport struct {
-	Lease purser.LeaseID `json:"lease"`
-	Tasks []TaskReport   `json:"tasks"`
-	Logs  []LogLine      `json:"logs"`
+	Lease  purser.LeaseID `json:"lease"`
+	Tasks  []TaskReport   `json:"tasks"`
+	Logs   []LogLine      `json:"logs"`
+	Notice *AgentNotice   `json:"notice,omitempty"` // repeated until a report with it is answered
+}
+
+// AgentNotice is what the machine's cloud said to the machine. Leave says that the
+// agent stops all of its tasks for it, and ends.
+type AgentNotice struct {
+	Kind   string    `json:"kind" enum:"preempted,rebalance,maintenance"`
+	At     time.Time `json:"at,omitzero"` // when it happens; missing if the cloud does not say
+	Reason string    `json:"reason" maxLength:"1000"`
+	Leave  bool      `json:"leave"`
 }
 
 // TaskReport is one task as its agent sees it. State is running, succeeded, failed

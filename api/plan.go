@@ -27,6 +27,7 @@ type Plan struct {
 	Unplaced  []PlanUnplaced `json:"unplaced"`
 	Refusals  []PlanRefusal  `json:"refusals"`
 	RunnersUp []PlanRunnerUp `json:"runners_up"`
+	Setbacks  []PlanSetback  `json:"setbacks,omitempty"`
 }
 
 // PlanLease is a machine of a plan.
@@ -75,6 +76,15 @@ type PlanRunnerUp struct {
 	ExtraCost purser.USDPerHour `json:"extra_usd_per_hour"`
 }
 
+// PlanSetback is a lease that came to nothing or was taken back shortly before the plan.
+type PlanSetback struct {
+	Lease  purser.LeaseID `json:"lease"`
+	Offer  purser.OfferID `json:"offer"`
+	Reason string         `json:"reason"`
+	At     time.Time      `json:"at"`
+	Until  time.Time      `json:"until,omitzero"` // the offer is left alone until then
+}
+
 // PlanOf shows a plan. name gives a job's name from its id.
 func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 	out := Plan{
@@ -106,6 +116,9 @@ func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 	}
 	for _, r := range p.RunnersUp {
 		out.RunnersUp = append(out.RunnersUp, PlanRunnerUp{Job: name(r.Job), Group: r.Group, Chosen: r.Chosen, RunnerUp: r.RunnerUp, ExtraCost: r.ExtraCost})
+	}
+	for _, b := range p.Setbacks {
+		out.Setbacks = append(out.Setbacks, PlanSetback(b))
 	}
 	return out
 }

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"purser"
+	"purser/agent/notice"
 	"purser/api"
 	"purser/fleet"
 	"purser/postgres"
+	"purser/providers"
 	"purser/server"
 )
 
@@ -21,17 +23,23 @@ const (
 type agentsPart struct{ *App }
 
 // Join compares the token with the one that the lease's launch was given; it is
-// derived, so nothing is stored in clear.
+// derived, so nothing is stored in clear. It lets one agent in, while the lease is
+// launching and until the token expires; after that the same agent alone, by its secret
+// (JoinLease). Who has no token does not learn which leases there are.
 func (p agentsPart) Join(ctx context.Context, joinToken string, j api.AgentJoin) (api.AgentJoined, error) {
 	lease, err := p.db.Lease(ctx, j.Lease)
-	if err == nil {
-		want := fleet.JoinToken(p.secret, lease.ID, lease.Attempt)
-		if subtle.ConstantTimeCompare([]byte(want), []byte(joinToken)) != 1 {
-			err = purser.Errorf(purser.KindForbidden, "app.Join", "the join token is not that of the lease's present attempt")
-		}
-	}
-	if err != nil {
+	if err != nil && purser.KindOf(err) != purser.KindNotFound {
 		return api.AgentJoined{}, err
+	}
+	want := fleet.JoinToken(p.secret, lease.ID, lease.Attempt)
+	if subtle.ConstantTimeCompare([]byte(want), []byte(joinToken)) != 1 || err != nil {
+		return api.AgentJoined{}, purser.Errorf(purser.KindForbidden, "app.Join", "the join token is not that of the lease's present attempt")
+	}
+	if err := p.standing(); err != nil {
+		return api.AgentJoined{}, err
+	}
+	if lease.State == purser.LeaseLaunching && p.now().After(p.fleet.JoinBy(lease)) {
+		return api.AgentJoined{}, purser.Errorf(purser.KindUnauthorized, "app.Join", "the join token of lease %s has expired", lease.ID)
 	}
 	lease, err = p.db.JoinLease(ctx, j.Lease, hashOf(j.Secret), p.now())
 	return api.AgentJoined{Lease: lease, ReportEveryMs: int(reportEvery.Milliseconds()), GiveUpMs: int(agentGiveUp.Milliseconds())}, err
@@ -47,6 +55,15 @@ func (p agentsPart) Report(ctx context.Context, secret string, r api.AgentReport
 	}
 	if lease.ID != r.Lease {
 		return api.AgentOrders{}, purser.Errorf(purser.KindForbidden, "app.Report", "the secret is that of another lease")
+	}
+	if n := r.Notice; n != nil { // first, for there may be seconds only
+		err := p.standing()
+		if err == nil {
+			err = p.fleet.Interrupted(ctx, interruption(lease, *n))
+		}
+		if err != nil {
+			return api.AgentOrders{}, err
+		}
 	}
 	if _, err := p.db.AppendLogs(ctx, lease.ID, linesOf(r.Logs)); err != nil {
 		return api.AgentOrders{}, err
@@ -64,6 +81,27 @@ func (p agentsPart) Report(ctx context.Context, secret string, r api.AgentReport
 		out.Run = append(out.Run, api.TaskSpec{Task: s.Task, Group: s.Group, Project: s.Job.Project, JobName: s.Job.Name})
 	}
 	return out, nil
+}
+
+// standing is unavailable while the server starts; agents ask again.
+func (p agentsPart) standing() error {
+	if p.fleetUp.Load() {
+		return nil
+	}
+	return &purser.Error{Kind: purser.KindUnavailable, Op: "app", Message: "the server is starting", RetryAfter: time.Second}
+}
+
+// interruption is a machine's own notice as its provider would tell it. An agent that
+// leaves has its tasks stopped already, whatever the notice is about.
+func interruption(l purser.Lease, n api.AgentNotice) providers.Interruption {
+	kind := providers.Rebalance
+	switch {
+	case n.Leave && n.Kind == string(notice.Preempted):
+		kind = providers.Preempted
+	case n.Leave:
+		kind, n.At = providers.Retired, time.Time{}
+	}
+	return providers.Interruption{Lease: l.ID, Kind: kind, At: n.At, Reason: n.Reason}
 }
 
 func linesOf(lines []api.LogLine) []postgres.LogLine {

@@ -57,6 +57,9 @@ type App struct {
 	db         *postgres.DB
 	solver     *highs.Runtime
 	providers  map[string]providers.Provider
+	programs   map[string]program // of agents, by architecture
+	market     market             // what clouds say of our account
+	attended   attendance         // machines whose provider runs tasks itself
 	fleet      *fleet.Fleet
 	sources    []source
 	server     *server.Server
@@ -71,6 +74,7 @@ type App struct {
 	lockDir    string        // where servers of this host see each other
 	asked      chan struct{} // holds a value while a plan is made that somebody waits for
 	ready      atomic.Bool
+	fleetUp    atomic.Bool   // fleet is set; calls are answered before it is
 	imports    atomic.Uint64 // price lists that users brought
 
 	background sync.WaitGroup
@@ -88,7 +92,7 @@ func New(config Config, options Options) *App {
 	}
 	registry := prometheus.NewRegistry()
 	return &App{
-		config: config, options: options, log: options.Logger, now: options.Now, rehearsal: true,
+		config: config, options: options, log: options.Logger, now: options.Now, rehearsal: len(config.Providers) == 0,
 		registry: registry, metrics: newAppMetrics(registry), failed: make(chan error, 8), changes: newChanges(),
 		asked: make(chan struct{}, 1), lockDir: os.TempDir(), sources: sources(), collecting: make(chan struct{}, collectAtOnce),
 	}
@@ -128,8 +132,10 @@ func (a *App) Start(ctx context.Context, progress func(string)) (err error) {
 		{"", a.hostLock},
 		{"loading the solver", a.startSolver},
 		{"", a.startLimits},
+		{"", a.startPrograms},
 		{"", a.listen},
 		{"", a.startProviders},
+		{"", func(context.Context) error { a.fleetUp.Store(true); return nil }},
 		{"", func(context.Context) error { return a.startRiver(work) }},
 		{"collecting prices", a.firstPrices},
 		{"", func(context.Context) error { return a.startSweeps(work) }},
@@ -250,6 +256,6 @@ func Dialable(addr string) string {
 func (a *App) parts() server.Parts {
 	return server.Parts{
 		Health: healthPart{a}, Access: accessPart{a}, Jobs: jobsPart{a}, Logs: logsPart{a}, Plans: plansPart{a}, Prices: pricesPart{a}, Feeds: feedsPart{a}, Reviews: feedsPart{a},
-		Leases: leasesPart{a}, Money: moneyPart{a}, Tokens: tokensPart{a}, Events: eventsPart{a}, Agents: agentsPart{a},
+		Leases: leasesPart{a}, Providers: providersPart{a}, Money: moneyPart{a}, Tokens: tokensPart{a}, Events: eventsPart{a}, Agents: agentsPart{a}, Programs: programsPart{a},
 	}
 }

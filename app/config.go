@@ -49,6 +49,9 @@ type Config struct {
 	LimitsFile string `koanf:"limits_file"`
 	// MaxMachines bounds the agent processes that stand in for machines in rehearsal. Defaults to 16.
 	MaxMachines int `koanf:"max_machines"`
+	// AgentPrograms is a folder with the agent's program for machines of other architectures
+	// than the server's: purser-linux-amd64, purser-linux-arm64. Empty: none.
+	AgentPrograms string `koanf:"agent_programs"`
 	// Horizon is how far a plan looks ahead. Defaults to 24h.
 	Horizon time.Duration `koanf:"horizon"`
 	// PlanTime is how long the optimizer may search for one plan. Defaults to 10s.
@@ -64,6 +67,10 @@ type Config struct {
 	KeepPrices time.Duration `koanf:"keep_prices"`
 	// Sources are the feeds of prices that are collected, by name. Defaults to those that need no network.
 	Sources map[string]SourceConfig `koanf:"sources"`
+	// Providers are the clouds and pools that are enabled, by name. Without any the server rehearses.
+	Providers map[string]ProviderConfig `koanf:"providers"`
+	// SpendLimit bounds what is bought from them.
+	SpendLimit SpendLimit `koanf:"spend_limit"`
 	// Sweeps says when each sweep is due, as cron expressions of six fields (seconds first) or @every.
 	Sweeps Schedules `koanf:"sweeps"`
 	// Rebalance says when a move pays.
@@ -98,6 +105,8 @@ type Schedules struct {
 	Rebalance string `koanf:"rebalance"` // Defaults to every 15 minutes.
 	Prune     string `koanf:"prune"`     // Defaults to every day at 03:17.
 	Hazard    string `koanf:"hazard"`    // Defaults to every hour at minute 27.
+	Attend    string `koanf:"attend"`    // Defaults to every 2 seconds; only for providers that run tasks themselves.
+	Leavings  string `koanf:"leavings"`  // Defaults to every 5 minutes.
 }
 
 // RebalanceRule bounds moves; see policy.MoveRule.
@@ -115,6 +124,7 @@ func DefaultConfig() Config {
 		KeepLogs: 30 * 24 * time.Hour, KeepPlans: 90 * 24 * time.Hour, KeepPrices: 400 * 24 * time.Hour,
 		Sweeps: Schedules{
 			Collect: "0 7 * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *", Prune: "0 17 3 * * *", Hazard: "0 27 * * * *",
+			Attend: "*/2 * * * * *", Leavings: "0 1-59/5 * * * *",
 		},
 		Rebalance: RebalanceRule{Threshold: 0.5, MinGain: 1, MinShare: 0.05},
 	}
@@ -178,7 +188,7 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 			return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "the configuration %s cannot be read: %w", path, err)
 		}
 	}
-	for _, section := range []string{"sweeps", "rebalance", "sources"} {
+	for _, section := range []string{"sweeps", "rebalance", "sources", "providers", "spend_limit"} {
 		if v := k.Get(section); v == nil || reflect.DeepEqual(v, map[string]any{}) {
 			k.Delete(section) // a section without settings is none
 		}
@@ -210,19 +220,23 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 
 // keys are the names that a configuration may hold.
 func keys() []string {
-	return []string{
-		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "horizon",
-		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune", "sweeps.hazard",
+	return append(providerKeys(),
+		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "agent_programs", "horizon",
+		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune", "sweeps.hazard", "sweeps.attend", "sweeps.leavings",
+		"spend_limit.usd_per_hour", "spend_limit.usd_per_month",
 		"keep_logs", "keep_plans", "keep_prices",
 		"rebalance.threshold", "rebalance.min_gain_usd", "rebalance.min_share",
 		"sources.NAME.schedule", "sources.NAME.max_age", "sources.NAME.regions", "sources.NAME.key", "sources.NAME.project", "sources.NAME.url", "sources.NAME.file",
-	}
+	)
 }
 
 // knownKey says whether a configuration may hold a key, and why not.
 func knownKey(key string) (ok bool, why string) {
 	if slices.Contains(keys(), key) && !strings.Contains(key, "NAME") {
 		return true, ""
+	}
+	if rest, ok := strings.CutPrefix(key, "providers."); ok {
+		return knownProviderKey(rest)
 	}
 	rest, isSource := strings.CutPrefix(key, "sources.")
 	if !isSource {
@@ -262,7 +276,7 @@ func (c Config) check() error {
 	for key, expr := range map[string]string{
 		"sweeps.collect": c.Sweeps.Collect, "sweeps.plan": c.Sweeps.Plan, "sweeps.reconcile": c.Sweeps.Reconcile,
 		"sweeps.charge": c.Sweeps.Charge, "sweeps.rebalance": c.Sweeps.Rebalance, "sweeps.prune": c.Sweeps.Prune,
-		"sweeps.hazard": c.Sweeps.Hazard,
+		"sweeps.hazard": c.Sweeps.Hazard, "sweeps.attend": c.Sweeps.Attend, "sweeps.leavings": c.Sweeps.Leavings,
 	} {
 		if _, err := scheduleParser().Parse(expr); err != nil {
 			return bad(key, fmt.Sprintf("%q is not a cron expression of six fields (seconds first): %v", expr, err))
@@ -272,6 +286,9 @@ func (c Config) check() error {
 		return err
 	}
 	if err := c.checkSources(bad); err != nil {
+		return err
+	}
+	if err := c.checkProviders(bad); err != nil {
 		return err
 	}
 	r := c.Rebalance
@@ -292,6 +309,8 @@ func (c Config) check() error {
 		return bad("log_level", "a log level is debug, info, warn or error")
 	case !filepath.IsAbs(c.DataDir):
 		return bad("data_dir", "the data folder must be an absolute path")
+	case c.AgentPrograms != "" && !filepath.IsAbs(c.AgentPrograms):
+		return bad("agent_programs", "the folder of the agent's programs must be an absolute path")
 	case !within(r.Threshold, 1e6) || !within(r.MinGain, 1e9) || !within(r.MinShare, 1):
 		return bad("rebalance", "the rule's figures must not be negative; a threshold is at most a million, a gain a billion, a share 1")
 	}

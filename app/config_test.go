@@ -121,7 +121,7 @@ func TestEverySettingIsKnownAndDescribed(t *testing.T) {
 	walk = func(prefix string, of reflect.Type) {
 		for i := range of.NumField() {
 			f := of.Field(i)
-			if f.Type.Kind() == reflect.Map { // of structs, by any name
+			if f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Struct { // of structs, by any name
 				walk(prefix+f.Tag.Get("koanf")+".NAME.", f.Type.Elem())
 				continue
 			}

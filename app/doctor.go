@@ -49,7 +49,7 @@ func Diagnose(ctx context.Context, c Config) []Finding {
 		pageFinding(),
 		serverFinding(ctx, c),
 	}
-	return out
+	return append(out, providerFindings(ctx, c)...)
 }
 
 // found turns an error into a finding with its hint.
@@ -128,6 +128,31 @@ func pageFinding() Finding {
 		return Finding{Name: "page", Says: "this program was built without its web page", Hint: "run make build"}
 	}
 	return Finding{Name: "page", OK: true, Says: "built in"}
+}
+
+// providerFindings has every enabled provider list machines, which needs credentials
+// and the network. Those of an installation that is none are asked for, so the list is
+// empty.
+func providerFindings(ctx context.Context, c Config) []Finding {
+	a := New(c, Options{Logger: slog.New(slog.DiscardHandler)})
+	a.installation = "doctor"
+	var out []Finding
+	for _, k := range kindsOfProvider() {
+		conf, enabled := c.Providers[k.name]
+		if !enabled {
+			continue
+		}
+		p, err := k.build(ctx, a, conf)
+		if err == nil {
+			_, err = p.List(ctx)
+		}
+		says := "answers"
+		if conf.DryRun {
+			says += "; dry run: nothing is launched"
+		}
+		out = append(out, found("provider "+k.name, false, says, err))
+	}
+	return out
 }
 
 func serverFinding(ctx context.Context, c Config) Finding {

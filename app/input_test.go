@@ -49,7 +49,7 @@ func on(lease purser.LeaseID, job purser.JobID, replica int, state purser.TaskSt
 }
 
 func leased(id purser.LeaseID, state purser.LeaseState, o purser.Offer) purser.Lease {
-	return purser.Lease{ID: id, State: state, Offer: o, Rehearsal: true}
+	return purser.Lease{ID: id, State: state, Offer: o, Holder: localHolder, Rehearsal: true}
 }
 
 func TestHeldLeases(t *testing.T) {

@@ -18,7 +18,7 @@ func (p plansPart) List(ctx context.Context, limit int) ([]api.Plan, error) {
 	name := p.namesOf(ctx)
 	out := make([]api.Plan, 0, len(plans))
 	for _, plan := range plans {
-		plan.Leases, plan.Refusals, plan.RunnersUp = nil, nil, nil
+		plan.Leases, plan.Refusals, plan.RunnersUp, plan.Setbacks = nil, nil, nil, nil
 		view := api.PlanOf(plan, name)
 		view.Summary = "" // it counts what the list leaves out
 		out = append(out, view)

@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"purser"
 	"purser/fleet"
@@ -18,7 +20,7 @@ import (
 // operator's own hosts.
 const localHolder = "local"
 
-func (a *App) startProviders(context.Context) error {
+func (a *App) startProviders(ctx context.Context) error {
 	agent := a.options.Agent
 	if agent == "" {
 		exe, err := os.Executable()
@@ -41,9 +43,26 @@ func (a *App) startProviders(context.Context) error {
 			Limit: providers.RateLimit{PerSecond: 200, Burst: 200}, // processes of this host, no cloud's API
 		}),
 	}
+	joinTimes := map[string]time.Duration{localHolder: time.Minute}
+	listEvery := map[string]time.Duration{}
+	for _, k := range kindsOfProvider() {
+		c, enabled := a.config.Providers[k.name]
+		if !enabled {
+			continue
+		}
+		p, err := k.build(ctx, a, c)
+		if err != nil {
+			return err
+		}
+		a.providers[k.name] = providers.Decorate(p, k.options(c, metrics, a.now))
+		listEvery[k.name] = k.listEvery
+		joinTimes[k.name] = cmp.Or(c.JoinWithin, k.joinWithin)
+		a.log.Info("provider enabled", slog.String("provider", k.name), slog.Bool("dry_run", c.DryRun), slog.Any("regions", c.Regions))
+	}
 	a.fleet, err = fleet.New(fleet.Config{
 		Store: a.db, Upkeep: a.db, Providers: a.providers, Installation: a.installation, Secret: a.secret,
-		Host: a.host, ServerURL: a.url, Logger: a.log.With(slog.String("part", "fleet")), Now: a.now,
+		Host: a.host, ServerURL: a.url, AgentSHA256: a.agentSHA256(), Logger: a.log.With(slog.String("part", "fleet")), Now: a.now,
+		Timing: fleet.Timing{JoinTimeouts: joinTimes, ListEvery: listEvery}, Pools: a.pools,
 	})
 	return err
 }

@@ -34,7 +34,7 @@ func (a *App) drain(ctx context.Context) error {
 	if a.db == nil || a.sweeps == nil {
 		return nil
 	}
-	a.sweeps.pause(a.sweeps.names("reconcile", "charge")...)
+	a.sweeps.pause(a.sweeps.names("reconcile", "charge", "attend")...)
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	n, err := a.db.DrainAll(ctx, a.replica, a.host, "the server stops")

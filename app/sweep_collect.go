@@ -151,6 +151,7 @@ func (a *App) collectPrivate(ctx context.Context) error {
 		return err
 	}
 	groups := map[string][]purser.Offer{a.sourcePrivate(): nil}
+	var failed error // of providers that did not answer
 	for _, s := range known {
 		if s.Name == a.sourcePrivate() || strings.HasPrefix(s.Name, a.sourcePrivate()+":") {
 			groups[s.Name] = nil
@@ -162,11 +163,19 @@ func (a *App) collectPrivate(ctx context.Context) error {
 			continue
 		}
 		offers, err := o.Offers(ctx)
-		if err != nil {
+		if err != nil && name == localHolder {
 			return err
+		} else if err != nil { // its last good offers stand
+			failed = errors.Join(failed, err)
+			continue
+		}
+		own := a.sourcePrivate()
+		if name != localHolder {
+			own = sourceOf(name) // the same from every host
+			groups[own] = nil
 		}
 		for _, offer := range offers {
-			source := a.sourcePrivate()
+			source := own
 			if _, how, ok := strings.Cut(offer.Source, ":"); ok {
 				source += ":" + how
 			}
@@ -184,8 +193,11 @@ func (a *App) collectPrivate(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return failed
 }
+
+// sourceOf is the feed of what a provider has of its own.
+func sourceOf(provider string) string { return "own:" + provider }
 
 // firstPrices collects what needs no network before the first plan, so that a fresh
 // server has offers. The other sources follow by their schedule.
@@ -201,13 +213,25 @@ func (a *App) firstPrices(ctx context.Context) error {
 		}
 	}
 	if err := a.collectPrivate(ctx); err != nil {
-		return err
+		if purser.KindOf(err) != purser.KindUnavailable {
+			return err
+		}
+		a.log.Warn("not all providers could say what they have; it is tried again", slog.Any("error", err))
 	}
 	a.log.Debug("prices collected", slog.Duration("took", time.Since(began)))
 	return nil
 }
 
-// usable are the offers that a plan may buy. In rehearsal every provider's are.
+// usable are the offers that a plan may buy: in rehearsal every provider's, else those
+// of enabled providers in their enabled regions, and private machines.
 func (a *App) usable(offers []purser.Offer) []purser.Offer {
-	return pricing.Plannable(offers, a.config.freshness(), a.now())
+	offers = pricing.Plannable(offers, a.config.freshness(), a.now())
+	if a.rehearsal {
+		return offers
+	}
+	return slices.DeleteFunc(offers, func(o purser.Offer) bool {
+		c, enabled := a.config.Providers[o.Provider]
+		elsewhere := len(c.Regions) > 0 && !slices.Contains(c.Regions, o.Region)
+		return o.Provider != localHolder && (!enabled || elsewhere)
+	})
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -107,7 +108,11 @@ func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.J
 	if err != nil {
 		return purser.Plan{}, err
 	}
-	in := a.input(snap, a.usable(offers), keep)
+	offers, err = a.affordable(ctx, a.usable(offers))
+	if err != nil {
+		return purser.Plan{}, err
+	}
+	in := a.input(snap, offers, keep)
 	in.Jobs = append(in.Jobs, more...)
 	problem, err := optimizer.NewProblem(in)
 	if err != nil {
@@ -118,6 +123,7 @@ func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.J
 		return purser.Plan{}, err
 	}
 	plan.ID, plan.CreatedAt, plan.Rehearsal = purser.PlanID(postgres.NewID("plan", a.now())), snap.At, a.rehearsal
+	plan.Setbacks = setbacks(snap.Failed, a.now())
 	return plan, nil
 }
 
@@ -130,27 +136,65 @@ func (a *App) input(snap postgres.Snapshot, offers []purser.Offer, keep bool) op
 	}
 	offers = slices.DeleteFunc(offers, func(o purser.Offer) bool {
 		return slices.ContainsFunc(snap.Failed, func(f postgres.FailedOffer) bool {
-			return f.Offer == o.ID() && policy.CoolingDown(f.Kind, f.At, now)
+			return f.Offer == o.ID() && !f.Ran && policy.CoolingDown(f.Kind, f.At, now)
 		})
 	})
 	in := optimizer.Input{Now: now, Horizon: a.config.Horizon, Offers: offers, Jobs: snap.Jobs, KeepPlacements: keep, StartUp: a.startUp, Hazard: hazardOf(snap.Hazards)}
 	in.Held = heldLeases(snap, price)
 	in.Needs = needs(snap, in.Held, now)
 	in.Quotas = append(append([]purser.Quota{}, snap.Quotas...), a.limits.Quotas...)
-	draining := 0
+	var draining []purser.Lease
+	here := 0
 	for _, l := range snap.Leases {
 		if l.State == purser.LeaseDraining {
-			draining++
+			draining = append(draining, l)
+			if l.Holder == localHolder {
+				here++
+			}
 		}
 	}
 	// What stands in for machines is bounded; a machine that still ends takes a place.
-	in.Quotas = append(in.Quotas, purser.Quota{Name: "machines of this host", Unit: purser.QuotaMachines, Limit: int64(max(0, a.config.MaxMachines-draining))})
+	limit := purser.Quota{Name: "machines of this host", Unit: purser.QuotaMachines, Limit: int64(max(0, a.config.MaxMachines-here))}
+	if !a.rehearsal {
+		limit.Provider = localHolder
+	}
+	in.Quotas = append(in.Quotas, limit)
+	in.Quotas = append(in.Quotas, a.market.quotas(snap.Leases)...)
+	if q, ok := a.config.spendQuota(draining); ok {
+		in.Quotas = append(in.Quotas, q)
+	}
 	return in
+}
+
+// maxSetbacks bounds what a plan tells of the hour before it.
+const maxSetbacks = 50
+
+// setbacks are what came to nothing before a plan, the newest first.
+func setbacks(failed []postgres.FailedOffer, now time.Time) []purser.Setback {
+	var out []purser.Setback
+	for _, f := range failed[:min(len(failed), maxSetbacks)] {
+		b := purser.Setback{Lease: f.Lease, Offer: f.Offer, Reason: f.Reason, At: f.At}
+		if !f.Ran && policy.CoolingDown(f.Kind, f.At, now) {
+			b.Until = f.At.Add(policy.CoolDown(f.Kind))
+		}
+		out = append(out, b)
+	}
+	return out
 }
 
 // startUp is how long a machine is paid for before it works. A process that stands
 // in for one is there at once.
-func (a *App) startUp(purser.Offer) time.Duration { return 0 }
+func (a *App) startUp(o purser.Offer) time.Duration {
+	if a.rehearsal || o.Provider == localHolder {
+		return 0
+	}
+	for _, k := range kindsOfProvider() {
+		if k.name == o.Provider {
+			return cmp.Or(a.config.Providers[k.name].StartUp, k.startUp)
+		}
+	}
+	return 0
+}
 
 // heldLeases are the leases that stand, with what runs on them or is on its way to
 // them. A spot lease costs what spot costs now.
@@ -255,8 +299,11 @@ func (a *App) admitInput(plan purser.Plan, snap postgres.Snapshot) fleet.AdmitIn
 	}
 }
 
-// hold says who launches an offer. The operator's own hosts are real in rehearsal
-// too.
+// hold says who launches an offer: its provider where that is enabled, else a process
+// of this host. The operator's own hosts are real in rehearsal too.
 func (a *App) hold(o purser.Offer) fleet.Holding {
+	if _, ok := a.providers[o.Provider]; ok && o.Provider != localHolder {
+		return fleet.Holding{Holder: o.Provider}
+	}
 	return fleet.Holding{Holder: localHolder, Host: a.host, Rehearsal: a.rehearsal && o.Option != purser.Private}
 }

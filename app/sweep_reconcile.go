@@ -8,6 +8,7 @@ import (
 // reconcile sets what this host's providers list against what the database says.
 func (a *App) reconcile(ctx context.Context) error {
 	done, err := a.fleet.Reconcile(ctx)
+	a.market.listed(done.Listings, a.now())
 	for _, alarm := range done.Alarms {
 		a.log.Error("a person must look at this", slog.String("alarm", alarm))
 	}

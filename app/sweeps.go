@@ -104,6 +104,8 @@ func (a *App) newSweeps() (*sweeps, error) {
 		{"prune", a.config.Sweeps.Prune, false, 10 * time.Minute, a.prune},
 		{"rebalance", a.config.Sweeps.Rebalance, false, a.config.PlanTime + time.Minute, a.scheduledRebalance},
 		{"hazard", a.config.Sweeps.Hazard, false, 5 * time.Minute, a.estimateHazards},
+		{"attend", a.config.Sweeps.Attend, false, time.Minute, a.attend},
+		{"leavings", a.config.Sweeps.Leavings, false, 10 * time.Minute, a.sweepLeavings},
 	} {
 		schedule, err := scheduleParser().Parse(w.expr)
 		if err != nil {
@@ -112,6 +114,9 @@ func (a *App) newSweeps() (*sweeps, error) {
 		name := w.name
 		if w.host {
 			name += "@" + a.host // each host lists its own machines
+		}
+		if w.name == "attend" && !a.hasRunners() {
+			schedule = nil
 		}
 		s.list[w.name] = &sweep{name: name, schedule: schedule, timeout: w.timeout, run: w.run, kicked: make(chan struct{}, 1)}
 	}
@@ -167,6 +172,8 @@ func (a *App) startSweeps(work context.Context) error {
 		}
 	})
 	a.background.Go(func() { a.beat(work) })
+	a.background.Go(func() { a.watchAccounts(work) })
+	a.listenToClouds(work)
 	return nil
 }
 

@@ -117,6 +117,7 @@ func newWorldOn(t *testing.T, dsn string, clock *hand, host string) *world {
 		Store: a.db, Upkeep: a.db, Providers: a.providers, Installation: a.installation, Secret: a.secret, Host: host, ServerURL: a.url, Logger: a.log, Now: a.now,
 	})
 	w.must(err)
+	a.fleetUp.Store(true)
 	return w
 }
 

@@ -42,6 +42,13 @@
 //     was asked for yet.
 //   - A machine that its provider is taking back is drained at once.
 //
+// # Interrupted
+//
+// Interrupted acts on a cloud's notice without waiting for a turn of Reconcile: the
+// machine's own agent hears it first, the provider's queue may say it too, and the
+// first of them drains the lease. Its reason begins with purser.ReasonTakenBack, by
+// which the hazard's estimate counts it, once for a lease.
+//
 // # How long a machine can outlive its lease
 //
 // At most 150 s. A lease ends as released only when its provider says that the

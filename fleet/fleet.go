@@ -56,6 +56,14 @@ type Config struct {
 	Host         string // of this process; leases of another host are left to it
 	ServerURL    string // where agents find a server
 
+	// AgentSHA256 is the checksum of the agent's program by architecture, which new
+	// machines hold what they fetch against. Nil where no machine fetches it.
+	AgentSHA256 map[string]string
+
+	// Pools gives offers that are as good for the lease's tasks as its own, which the
+	// provider may take instead. Nil, or an error: its own alone.
+	Pools func(context.Context, purser.Lease) ([]purser.Offer, error)
+
 	Logger *slog.Logger
 	Now    func() time.Time // Defaults to time.Now.
 	Timing Timing           // Zero fields have defaults.
@@ -65,6 +73,7 @@ type Config struct {
 type Timing struct {
 	JoinTimeout  time.Duration            // from the machine's start to its agent's join. Defaults to 5 min.
 	JoinTimeouts map[string]time.Duration // by provider, where JoinTimeout does not fit. Defaults to 60 s for local.
+	ListEvery    map[string]time.Duration // by provider, how often its machines are listed at most. Defaults to every turn.
 	LaunchTime   time.Duration            // for a provider to give a definite answer. Defaults to 10 min.
 	DrainTime    time.Duration            // for an agent to stop its tasks. Defaults to 30 s.
 	CallTimeout  time.Duration            // of one call to a provider. Defaults to 60 s.
@@ -103,7 +112,8 @@ func (t Timing) withDefaults() Timing {
 // Fleet carries out plans. It is safe for concurrent use.
 type Fleet struct {
 	Config
-	idle *idleness
+	idle   *idleness
+	listed *listedTimes
 }
 
 // New makes a Fleet; invalid when something that it needs is missing.
@@ -120,7 +130,7 @@ func New(c Config) (*Fleet, error) {
 		c.Now = time.Now
 	}
 	c.Timing = c.Timing.withDefaults()
-	return &Fleet{Config: c, idle: newIdleness()}, nil
+	return &Fleet{Config: c, idle: newIdleness(), listed: &listedTimes{at: map[string]time.Time{}}}, nil
 }
 
 // JoinToken is the secret that the agent of a lease's attempt joins with. It is
@@ -130,6 +140,12 @@ func JoinToken(secret []byte, lease purser.LeaseID, attempt int) string {
 	mac := hmac.New(sha256.New, secret)
 	_, _ = fmt.Fprintf(mac, "purser join 1|%s|%d", lease, attempt) // a hash never fails to be written to
 	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// JoinBy is when the join token of a launching lease expires: a lease that nobody has
+// joined by then is being drained, or will be by the next server that looks.
+func (f *Fleet) JoinBy(l purser.Lease) time.Time {
+	return l.LaunchedAt.Add(f.Timing.LaunchTime + f.joinTimeout(l.Holder))
 }
 
 // elsewhere says whether only another host's server can see the lease's machine.

@@ -24,6 +24,14 @@ type Reconciled struct {
 	Moves     int      // moves that went a step further
 	Nudged    int      // leases that had lost their step
 	Alarms    []string // what a person must look at, in sentences
+
+	Listings map[string]Listing // by provider
+}
+
+// Listing is how a provider answered.
+type Listing struct {
+	Machines int   // of this installation
+	Err      error // why it could not list; nothing is known of its machines
 }
 
 // Reconcile sets providers and store against each other, see the package comment.
@@ -65,7 +73,10 @@ type turn struct {
 
 // list asks the providers, all at once, before the store is read.
 func (t *turn) list(ctx context.Context) {
-	names := slices.Sorted(maps.Keys(t.f.Providers))
+	t.report.Listings = map[string]Listing{}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(t.f.Providers)), func(name string) bool {
+		return !t.f.listed.due(name, t.f.Now(), t.f.Timing.ListEvery[name])
+	})
 	lists := make([][]providers.Instance, len(names))
 	errs := make([]error, len(names))
 	var wg sync.WaitGroup
@@ -80,6 +91,7 @@ func (t *turn) list(ctx context.Context) {
 	for i, name := range names {
 		if errs[i] != nil {
 			t.errs = append(t.errs, fmt.Errorf("listing the machines of %s: %w", name, errs[i]))
+			t.report.Listings[name] = Listing{Err: errs[i]}
 			continue
 		}
 		t.listed[name] = map[purser.LeaseID]providers.Instance{}
@@ -89,6 +101,7 @@ func (t *turn) list(ctx context.Context) {
 				t.report.Machines++
 			}
 		}
+		t.report.Listings[name] = Listing{Machines: len(t.listed[name])}
 	}
 }
 
@@ -201,7 +214,7 @@ func (t *turn) machine(ctx context.Context, l purser.Lease, now time.Time) (ende
 	_, answered := t.listed[l.Holder]
 	switch {
 	case seen && in.State == providers.Stopping:
-		return true, t.drain(ctx, l, "its provider is taking it back"+because(in.Reason))
+		return true, t.drain(ctx, l, purser.TakenBack(in.Reason))
 	case silent >= t.f.Timing.LostAfter:
 		return true, t.drain(ctx, l, fmt.Sprintf("its agent has not been heard for %s", silent.Round(time.Second)))
 	case answered && !seen && silent >= t.f.Timing.SuspectAfter, silent >= t.f.Timing.SilentAfter:
@@ -323,4 +336,22 @@ func (i *idleness) keep(leases []purser.Lease) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	maps.DeleteFunc(i.first, func(id purser.LeaseID, _ time.Time) bool { return !live[id] })
+}
+
+// listedTimes remembers when providers were asked for their machines last. It is a
+// memory of this process alone.
+type listedTimes struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+// due says whether a provider is to be asked, and notes that it is.
+func (l *listedTimes) due(name string, now time.Time, every time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last, asked := l.at[name]; asked && now.Sub(last) < every && !now.Before(last) {
+		return false
+	}
+	l.at[name] = now
+	return true
 }

@@ -169,7 +169,7 @@ func TestPreemptionDrains(t *testing.T) {
 	b.running("a")
 	b.cloud.Preempt("a", 30*time.Second)
 	b.reconcile()
-	b.is("a", purser.LeaseDraining, "its provider is taking it back: the cloud takes it back")
+	b.is("a", purser.LeaseDraining, "its machine is being taken back: the cloud takes it back")
 }
 
 func TestIdleLeases(t *testing.T) {

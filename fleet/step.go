@@ -68,8 +68,10 @@ func (f *Fleet) launch(ctx context.Context, p providers.Provider, l purser.Lease
 	}
 	call, cancel := context.WithTimeout(ctx, f.Timing.CallTimeout)
 	defer cancel()
+	pools := f.pools(call, l)
 	in, err := p.Launch(call, providers.Request{
-		Lease: l, Installation: f.Installation, Token: providers.ClientToken(f.Installation, l), JoinToken: JoinToken(f.Secret, l.ID, l.Attempt), ServerURL: f.ServerURL,
+		Lease: l, Pools: pools, Installation: f.Installation, Token: providers.ClientToken(f.Installation, l), JoinToken: JoinToken(f.Secret, l.ID, l.Attempt), ServerURL: f.ServerURL,
+		AgentSHA256: f.AgentSHA256,
 	})
 	if err != nil {
 		return f.launchFailed(ctx, l, err)
@@ -77,18 +79,47 @@ func (f *Fleet) launch(ctx context.Context, p providers.Provider, l purser.Lease
 	if in.State == providers.Gone {
 		return done, f.endUnjoined(ctx, l.ID, in.Reason)
 	}
-	return f.record(ctx, p, l.ID, in)
+	return f.record(ctx, p, l.ID, in, pools)
+}
+
+// pools are those that the lease's machine may come from. They only widen the choice,
+// so that a failure to find them is none of the launch.
+func (f *Fleet) pools(ctx context.Context, l purser.Lease) []purser.Offer {
+	if f.Pools == nil {
+		return nil
+	}
+	pools, err := f.Pools(ctx, l)
+	if err != nil {
+		f.Logger.WarnContext(ctx, "launch goes without further pools", "lease", l.ID, "cause", err)
+	}
+	return pools
+}
+
+// taken is the offer that the provider took, or none when it is the lease's own or the
+// provider does not say.
+func taken(l purser.Lease, in providers.Instance, pools []purser.Offer) purser.Offer {
+	if in.Zone == "" || l.Offer.Zone == "" || in.Zone == l.Offer.Zone {
+		return purser.Offer{}
+	}
+	o := l.Offer
+	o.Zone = in.Zone
+	for _, p := range pools {
+		if p.ID() == o.ID() {
+			return p
+		}
+	}
+	return o
 }
 
 // record writes down which machine the lease has. If the lease ended while the
 // provider was being asked, nobody will ever want the machine: it is ended here, and
 // by Reconcile should this fail.
-func (f *Fleet) record(ctx context.Context, p providers.Provider, id purser.LeaseID, in providers.Instance) (time.Duration, error) {
+func (f *Fleet) record(ctx context.Context, p providers.Provider, id purser.LeaseID, in providers.Instance, pools []purser.Offer) (time.Duration, error) {
 	l, err := f.Store.Advance(ctx, id, actor, func(l purser.Lease) (purser.Transition, error) {
 		if l.State.Ended() || l.Instance == in.ID {
 			return purser.Transition{}, nil
 		}
-		t := purser.Transition{To: l.State, Instance: in.ID, At: f.Now(), Next: -1}
+		t := purser.Transition{To: l.State, Instance: in.ID, Offer: taken(l, in, pools), At: f.Now(), Next: -1}
 		if l.State != purser.LeaseRunning {
 			t.Next = f.Timing.Poll
 		}
@@ -143,6 +174,8 @@ func (f *Fleet) awaitJoin(ctx context.Context, p providers.Provider, l purser.Le
 	switch {
 	case err == nil && in.State == providers.Gone:
 		return done, f.endUnjoined(ctx, l.ID, in.Reason)
+	case err == nil && in.State == providers.Pending && f.Now().Sub(l.LaunchedAt) < f.Timing.LaunchTime:
+		return f.Timing.Poll, nil // the time to join begins when the machine does
 	case err == nil && in.StartedAt.After(since):
 		since = in.StartedAt
 	case purser.KindOf(err) == purser.KindNotFound && f.Now().Sub(l.LaunchedAt) > f.Timing.Settle:

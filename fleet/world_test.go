@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -255,13 +256,28 @@ func (w *world) pass(d time.Duration) {
 	}
 }
 
+// tell lets a server hear a notice; one that dies of it or is away does not.
+func (w *world) tell(n providers.Interruption) {
+	if s := w.up(nil); s != nil {
+		w.depth++
+		w.as(s, func() { _ = s.fleet.Interrupted(context.Background(), n) })
+		w.depth--
+	}
+}
+
 // trouble is what the cloud does of itself.
 func (w *world) trouble() {
+	if leases := slices.Sorted(maps.Keys(w.store.leases)); len(leases) > 0 && w.maybe(60) {
+		w.tell(providers.Interruption{Lease: leases[w.rand.IntN(len(leases))], Kind: providers.Rebalance, Reason: "soon"})
+	}
 	if machines := w.cloud.Machines(); len(machines) > 0 && w.maybe(80) {
 		m := machines[w.rand.IntN(len(machines))]
 		if m.Installation == "ours" {
 			if w.rand.IntN(2) == 0 {
 				w.cloud.Preempt(m.Lease, 30*time.Second)
+				for range w.rand.IntN(3) { // the machine hears of it, its provider too, or neither
+					w.tell(providers.Interruption{Lease: m.Lease, Kind: providers.Preempted, Reason: "the machine says so"})
+				}
 			} else {
 				w.cloud.Kill(m.Lease)
 			}

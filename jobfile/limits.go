@@ -1,6 +1,7 @@
 package jobfile
 
 import (
+	"slices"
 	"strings"
 
 	"purser"
@@ -56,8 +57,8 @@ var quotaTable = table[purser.Quota]{what: "a quota", fields: []field[purser.Quo
 	{"instance_type_prefix", func(_ *reader, q *purser.Quota, v value) (err error) { q.TypePrefix, err = v.word(); return }},
 	{"unit", func(_ *reader, q *purser.Quota, v value) error {
 		s, err := v.text(maxWord)
-		if err == nil && s != purser.QuotaDevices && s != purser.QuotaVCPUs && s != purser.QuotaMachines {
-			err = v.fail("one of devices, vcpus, machines", "%q is not the unit of a quota", clip(s))
+		if err == nil && !slices.Contains(purser.QuotaUnits(), s) {
+			err = v.fail("one of "+strings.Join(purser.QuotaUnits(), ", "), "%q is not the unit of a quota", clip(s))
 		}
 		q.Unit = s
 		return err

@@ -24,7 +24,7 @@ var reasonWords = map[purser.RefusalReason]string{
 	purser.ReasonPriceCeiling: "cost more than the ceiling",
 	purser.ReasonDeadline:     "would finish after the deadline",
 	purser.ReasonLimit:        "are sold out",
-	purser.ReasonQuota:        "are beyond the account's quota",
+	purser.ReasonQuota:        "are beyond a quota or the spend limit",
 }
 
 // refusalSentence says why no offer serves the group, commonest reason first.

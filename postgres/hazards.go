@@ -5,22 +5,27 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"purser"
 )
 
 // SpotRun is the running of one spot machine of ours.
 type SpotRun struct {
 	Provider, Region, Zone, InstanceType string
 	From, To                             time.Time // To is zero while it runs
-	Preempted                            bool      // it was lost at To
+	Preempted                            bool      // it was taken back at To
 }
 
 // SpotRuns lists the running of spot machines that ran after a time. Machines that
-// were only stood in for are none. A machine that failed while it ran was taken back.
+// were only stood in for are none. A machine was taken back when its lease failed while it
+// ran, or drained because its cloud said so (purser.TakenBack): once for a lease, whoever
+// told of it how often.
 func (db *DB) SpotRuns(ctx context.Context, since time.Time) ([]SpotRun, error) {
 	out, err := collect(ctx, db.pool, func(row pgx.CollectableRow) (r SpotRun, err error) {
 		return r, row.Scan(&r.Provider, &r.Region, &r.Zone, &r.InstanceType, &r.From, optional{&r.To}, &r.Preempted)
-	}, `select offer->>'provider', offer->>'region', coalesce(offer->>'zone', ''), offer->>'instance_type', running_at, ended_at, state = 'failed'
-		from leases where purchase_option = 'spot' and not rehearsal and running_at is not null and coalesce(ended_at, $1) >= $1 order by running_at, id`, utc(since))
+	}, `select offer->>'provider', offer->>'region', coalesce(offer->>'zone', ''), offer->>'instance_type', running_at, ended_at,
+			state = 'failed' or (state = 'released' and reason like $2)
+		from leases where purchase_option = 'spot' and not rehearsal and running_at is not null and coalesce(ended_at, $1) >= $1 order by running_at, id`, utc(since), purser.ReasonTakenBack+"%")
 	return out, fail("postgres.SpotRuns", err)
 }
 

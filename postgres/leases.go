@@ -105,10 +105,15 @@ func insertLeases(ctx context.Context, t *tx, leases []*leaseRow) error {
 func updateLeases(ctx context.Context, t *tx, leases []*leaseRow) error {
 	batch := &pgx.Batch{}
 	for _, l := range leases {
+		offer, err := toJSON(l.Offer)
+		if err != nil {
+			return err
+		}
 		batch.Queue(`update leases set state = $2, attempt = $3, fence = $4, instance = $5, reason = $6, agent_hash = $7,
-			launched_at = $8, running_at = $9, draining_at = $10, ended_at = $11, heartbeat_at = $12 where id = $1`,
+			launched_at = $8, running_at = $9, draining_at = $10, ended_at = $11, heartbeat_at = $12, offer_id = $13, offer = $14
+			where id = $1`,
 			string(l.ID), string(l.State), l.Attempt, l.Fence, l.Instance, l.Reason, l.agentHash, nullTime(l.LaunchedAt), nullTime(l.RunningAt),
-			nullTime(l.DrainingAt), nullTime(l.EndedAt), nullTime(l.HeartbeatAt))
+			nullTime(l.DrainingAt), nullTime(l.EndedAt), nullTime(l.HeartbeatAt), string(l.Offer.ID()), offer)
 		if l.Instance != "" {
 			batch.Queue(`insert into instances (lease, attempt, instance, holder, recorded_at, ended_at) values ($1, $2, $3, $4, $5, $6)
 				on conflict (lease, attempt, instance) do update set ended_at = excluded.ended_at`,

@@ -15,15 +15,16 @@ type planDetail struct {
 	Leases    []purser.PlannedLease `json:"leases"`
 	Refusals  []purser.Refusal      `json:"refusals,omitempty"`
 	RunnersUp []purser.RunnerUp     `json:"runners_up,omitempty"`
+	Setbacks  []purser.Setback      `json:"setbacks,omitempty"`
 }
 
 func (m *admitting) savePlan(ctx context.Context) error {
 	p := m.plan
-	detail, err := toJSON(planDetail{p.Leases, p.Refusals, p.RunnersUp})
+	detail, err := toJSON(planDetail{p.Leases, p.Refusals, p.RunnersUp, p.Setbacks})
 	if err != nil {
 		return purser.Wrap(purser.KindInvalid, "postgres.AdmitPlan", err)
 	}
-	p.Leases, p.Refusals, p.RunnersUp = nil, nil, nil
+	p.Leases, p.Refusals, p.RunnersUp, p.Setbacks = nil, nil, nil, nil
 	summary, err := toJSON(p)
 	if err != nil {
 		return purser.Wrap(purser.KindInvalid, "postgres.AdmitPlan", err)
@@ -131,7 +132,7 @@ func (db *DB) Plan(ctx context.Context, id purser.PlanID) (purser.Plan, error) {
 	var d planDetail
 	err := db.pool.QueryRow(ctx, `select summary, detail from plans where id = $1 or $1 = 'latest' order by admitted_at desc, id desc limit 1`, string(id)).
 		Scan(fromJSON{&p}, fromJSON{&d})
-	p.Leases, p.Refusals, p.RunnersUp = d.Leases, d.Refusals, d.RunnersUp
+	p.Leases, p.Refusals, p.RunnersUp, p.Setbacks = d.Leases, d.Refusals, d.RunnersUp, d.Setbacks
 	return p, orNotFound("postgres.Plan", "plan", id, err)
 }
 
@@ -178,24 +179,27 @@ func (db *DB) Snapshot(ctx context.Context) (s Snapshot, err error) {
 	return s, err
 }
 
-// failedOffers lists leases that failed, or drained for a reason that names a kind,
-// without ever having run.
+// failedOffers lists leases that failed or are ending without ever having run, for a
+// reason that is the offer's, and leases whose machine was taken back while it ran. A
+// lease that nobody wanted any more has not failed.
 func failedOffers(ctx context.Context, q querier, since time.Time) ([]FailedOffer, error) {
 	type ended struct {
 		FailedOffer
-		state purser.LeaseState
+		drained bool
 	}
+	const columns = "select id, offer_id, reason, coalesce(ended_at, draining_at), running_at is not null, draining_at is not null from leases where "
 	all, err := collect(ctx, q, func(row pgx.CollectableRow) (e ended, err error) {
-		if err := row.Scan(&e.Offer, &e.Reason, &e.At, &e.state); err != nil {
-			return e, err
-		}
-		e.Kind = kindIn(e.Reason)
-		return e, nil
-	}, `select offer_id, reason, ended_at, state from leases where state in ('failed', 'released') and ended_at > $1 and running_at is null
-		order by ended_at desc, id`, since)
+		return e, row.Scan(&e.Lease, &e.Offer, &e.Reason, &e.At, &e.Ran, &e.drained)
+	}, columns+"running_at is null and state in ('failed', 'released') and ended_at > $1 union all "+
+		columns+"ended_at is null and state = 'draining' and (running_at is null or reason like '"+purser.ReasonTakenBack+"%') union all "+
+		columns+"running_at is not null and state in ('failed', 'released') and reason like '"+purser.ReasonTakenBack+"%' and ended_at > $1 order by 4 desc, 1", since)
 	var out []FailedOffer
 	for _, e := range all {
-		if e.state == purser.LeaseFailed || e.Kind != purser.KindInternal {
+		takenBack := strings.HasPrefix(e.Reason, purser.ReasonTakenBack)
+		if e.Kind = kindIn(e.Reason); takenBack {
+			e.Kind = purser.KindUnavailable
+		}
+		if !e.drained || e.Kind != purser.KindInternal {
 			out = append(out, e.FailedOffer)
 		}
 	}

@@ -1,7 +1,7 @@
 package postgres
 
 import (
-	"bytes"
+	"crypto/subtle"
 	"fmt"
 	"time"
 
@@ -211,4 +211,4 @@ func latest(times ...time.Time) time.Time {
 	return out
 }
 
-func sameHash(a, b []byte) bool { return len(a) > 0 && bytes.Equal(a, b) }
+func sameHash(a, b []byte) bool { return len(a) > 0 && subtle.ConstantTimeCompare(a, b) == 1 }

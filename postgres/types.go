@@ -130,18 +130,20 @@ type Snapshot struct {
 	Leases []purser.Lease // not ended
 	Moves  []purser.Move  // waiting or stopping
 	Quotas []purser.Quota //
-	Failed []FailedOffer  // launches that failed within the last hour, newest first
+	Failed []FailedOffer  // what came to nothing or was taken back within the last hour, newest first
 
 	Hazards []SpotHazard // how often spot machines are taken back
 }
 
-// FailedOffer is an offer whose launch failed, or whose machine never joined. The kind is read from the front of
+// FailedOffer is an offer whose launch failed, or whose machine never joined or was taken back. The kind is read from the front of
 // the lease's reason, which is written as "no_capacity: …".
 type FailedOffer struct {
+	Lease  purser.LeaseID
 	Offer  purser.OfferID
 	Kind   purser.Kind // internal where the reason names none
 	Reason string
 	At     time.Time
+	Ran    bool // it was taken back after it had run: nothing says that another would be
 }
 
 // AdmitReport says what came of an admission.

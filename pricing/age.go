@@ -20,6 +20,10 @@ func Age(o purser.Offer, now time.Time) time.Duration { return max(now.Sub(o.Obs
 // along.
 const SourceServerless = "serverless"
 
+// SourceReserved begins the Source of what an account has bought ahead; the provider
+// follows.
+const SourceReserved = "reserved:"
+
 // Ageless says whether the offer stays usable however old its price is: the lists that
 // come along, whose age is shown instead, and private machines.
 func Ageless(o purser.Offer) bool {
@@ -56,14 +60,14 @@ func (f Freshness) Stale(o purser.Offer, now time.Time) bool {
 //
 //   - their price is not stale;
 //   - a machine can be had for it when it is asked for: capacity that is waited for
-//     (flex-start), bought ahead (capacity blocks) or billed by requests (serverless) is
-//     shown and not planned with;
+//     (flex-start), that has to be bought ahead (capacity blocks) or that is billed by
+//     requests (serverless) is shown and not planned with; a block that was bought is;
 //   - those of the bundled list only where nothing else knows fresh prices of the provider.
 func Plannable(offers []purser.Offer, f Freshness, now time.Time) []purser.Offer {
 	out := offers[:0:0]
 	live := map[string]bool{}
 	for _, o := range offers {
-		atOnce := o.Option != purser.FlexStart && o.Option != purser.CapacityBlock && o.Option != purser.Serverless
+		atOnce := o.Option != purser.FlexStart && (o.Option != purser.CapacityBlock || strings.HasPrefix(o.Source, SourceReserved)) && o.Option != purser.Serverless
 		if !atOnce || f.Stale(o, now) {
 			continue
 		}

@@ -175,6 +175,7 @@ func TestPlannable(t *testing.T) {
 		"the bundled list gives way":              {[]purser.Offer{o("aws", "bundled", purser.OnDemand), o("aws", "slow", purser.Spot), o("gcp", "bundled:x", purser.OnDemand)}, []string{"slow", "bundled:x"}},
 		"not to what is stale itself":             {[]purser.Offer{o("aws", "bundled", purser.OnDemand), o("aws", "quick", purser.Spot)}, []string{"bundled"}},
 		"private machines do not age":             {[]purser.Offer{o("local", "quick", purser.Private)}, []string{"quick"}},
+		"a block that was bought":                 {[]purser.Offer{o("aws", "reserved:aws", purser.CapacityBlock)}, []string{"reserved:aws"}},
 		"what is waited for or paid by request":   {[]purser.Offer{o("gcp", "slow", purser.FlexStart), o("gcp", "slow", purser.CapacityBlock), o("modal", "slow", purser.Serverless)}, nil},
 		"an option that nobody named is no trick": {[]purser.Offer{o("aws", "slow", "new_kind")}, []string{"slow"}},
 	} {

@@ -285,7 +285,7 @@ type offering struct{ providers.Provider }
 func (offering) Offers(context.Context) ([]purser.Offer, error) { return nil, nil }
 
 func TestOffererIsFoundBelowDecorators(t *testing.T) {
-	p := fake.New(fake.Config{}).Provider("ours")
+	p := struct{ providers.Provider }{fake.New(fake.Config{}).Provider("ours")}
 	if _, ok := providers.As[providers.Offerer](providers.Decorate(offering{p}, providers.Options{})); !ok {
 		t.Error("the decorators hide the offers")
 	}

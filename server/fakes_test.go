@@ -27,8 +27,8 @@ type fake struct {
 
 func parts(f *fake) server.Parts {
 	return server.Parts{
-		Health: f, Access: access{f}, Jobs: jobs{f}, Logs: logs{f}, Plans: plans{f}, Prices: prices{f}, Feeds: feeds{f}, Reviews: feeds{f}, Leases: leases{}, Money: money{},
-		Tokens: tokens{}, Events: events{f}, Agents: agents{},
+		Health: f, Access: access{f}, Jobs: jobs{f}, Logs: logs{f}, Plans: plans{f}, Prices: prices{f}, Feeds: feeds{f}, Reviews: feeds{f}, Leases: leases{}, Providers: provided{}, Money: money{},
+		Tokens: tokens{}, Events: events{f}, Agents: agents{}, Programs: programs{},
 	}
 }
 
@@ -255,4 +255,10 @@ func (agents) Join(_ context.Context, token string, j api.AgentJoin) (api.AgentJ
 
 func (agents) Report(context.Context, string, api.AgentReport) (api.AgentOrders, error) {
 	return api.AgentOrders{}, nil
+}
+
+type provided struct{}
+
+func (provided) Providers(context.Context) (api.Providers, error) {
+	return api.Providers{SpendLimit: api.SpendLimit{PerHour: 5}, Providers: []api.Provider{{Name: "aws", Machines: 2}}}, nil
 }

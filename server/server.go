@@ -46,10 +46,14 @@ type Parts struct {
 	Feeds   Feeds
 	Reviews Reviews
 	Leases  Leases
-	Money   Money
-	Tokens  Tokens
-	Events  Events
-	Agents  Agents
+	// Providers answer for clouds and pools.
+	Providers Providers
+	Money     Money
+	Tokens    Tokens
+	Events    Events
+	Agents    Agents
+
+	Programs Programs
 }
 
 // Server is the HTTP side of Purser.
@@ -85,10 +89,12 @@ func New(config Config, parts Parts) *Server {
 	s.registerPlans()
 	s.registerPrices()
 	s.registerLeases()
+	s.registerProviders()
 	s.registerMoney()
 	s.registerTokens()
 	s.registerEvents()
 	s.registerAgents()
+	s.registerProgram()
 	s.serveMetrics()
 	s.serveWeb()
 	s.http = &http.Server{

@@ -311,3 +311,17 @@ func TestBodyLimit(t *testing.T) {
 		t.Errorf("17 MiB answer %d %.200s", resp.StatusCode, body)
 	}
 }
+
+// Lists of a provider are never null, and anonymous callers learn nothing.
+func TestProvidersAreListed(t *testing.T) {
+	h := start(t)
+	res, body := h.call(t, "GET", "/v1/providers", "viewer", "")
+	for _, want := range []string{`"usd_per_hour":5`, `"name":"aws"`, `"machines":2`, `"quotas":[]`, `"reserved":[]`, `"regions":[]`, `"can":[]`} {
+		if res.StatusCode != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%d %s; want %s", res.StatusCode, body, want)
+		}
+	}
+	if res, _ := h.call(t, "GET", "/v1/providers", "", ""); res.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a token: %d", res.StatusCode)
+	}
+}

@@ -57,7 +57,17 @@ func printLeases(w io.Writer, leases []api.Lease, now time.Time) error {
 			l.Offer.UnitPrice.String(), l.Cost.String() + rehearsed(l.Rehearsal), string(l.State), age(l.CreatedAt, now), on, string(l.ID),
 		})
 	}
-	return grid(w, []string{"MACHINE", "WHERE", "OPTION", "DEVICES", "PRICE", "COST SO FAR", "STATE", "AGE", "RUNS", "LEASE"}, rows, 4, 5, 7)
+	if err := grid(w, []string{"MACHINE", "WHERE", "OPTION", "DEVICES", "PRICE", "COST SO FAR", "STATE", "AGE", "RUNS", "LEASE"}, rows, 4, 5, 7); err != nil {
+		return err
+	}
+	gap := "\n"
+	for _, l := range leases {
+		if l.Reason != "" {
+			_, _ = fmt.Fprintf(w, "%s%s %s: %s\n", gap, l.ID, l.State, l.Reason)
+			gap = ""
+		}
+	}
+	return nil
 }
 
 // shorten joins a list and says how many it leaves out after n.

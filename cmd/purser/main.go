@@ -115,8 +115,8 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		newServe(), newPlan(), newSubmit(), newJobs(), newWait(), newLogs(), newCancel(),
-		newLeases(), newPrices(), newCharges(), newRebalance(), newToken(),
-		newMigrate(), newDoctor(), newAgent(), newOpenAPI(), newBench(), newVersion(),
+		newLeases(), newProviders(), newPrices(), newCharges(), newRebalance(), newToken(),
+		newMigrate(), newDoctor(), newAgent(), newFakecloud(), newOpenAPI(), newBench(), newVersion(),
 	)
 	wrapArgs(root)
 	return root

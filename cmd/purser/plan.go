@@ -164,7 +164,26 @@ func printPlan(w io.Writer, p api.Plan) error {
 		}
 	}
 	printRunnersUp(w, p.RunnersUp)
+	printSetbacks(w, p.Setbacks)
 	return nil
+}
+
+// printSetbacks says what came to nothing before the plan, and why.
+func printSetbacks(w io.Writer, list []api.PlanSetback) {
+	if len(list) > 0 {
+		_, _ = fmt.Fprintln(w, "\nIn the hour before this plan:")
+	}
+	for i, b := range list {
+		if i == maxRows {
+			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(list)-maxRows)
+			return
+		}
+		left := ""
+		if !b.Until.IsZero() {
+			left = "; left alone until " + b.Until.UTC().Format(time.TimeOnly) + " UTC"
+		}
+		_, _ = fmt.Fprintf(w, "  %s %s (%s): %s%s\n", b.At.UTC().Format(time.TimeOnly), b.Offer, b.Lease, b.Reason, left)
+	}
 }
 
 // printRunnersUp says what the next best offer costs more, alike ones together.

@@ -8,8 +8,11 @@
 //	        only run if its SHA-256 is the one that stands in the script
 //	join    the agent gets the lease's join token in a 0600 file; it is good for one join
 //	        of this lease while the lease is launching, and for nothing else
+//	listen  the agent watches the cloud's notices to the machine (PURSER_NOTICES=on)
 //	end     a machine whose agent does not start within Limit, or ends, powers itself off;
-//	        launches are made so that a machine that powers off is ended, not stopped
+//	        launches are made so that a machine that powers off is ended, not stopped.
+//	        A signal that kills the agent starts it again, up to five times; the signal
+//	        of a shutdown reaches the agent alone, which stops its tasks by itself
 //
 // The script is the same for every repetition of a launch but for the server's address.
 // It holds one secret, the join token, which is of no use once the agent has joined.
@@ -21,6 +24,7 @@
 package bootstrap
 
 import (
+	_ "embed"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -60,7 +64,7 @@ func Script(r providers.Request) (string, error) {
 			return "", purser.Errorf(purser.KindInvalid, op, "the checksum of the agent for %s is not 64 hexadecimal digits", arch)
 		}
 	}
-	if len(r.AgentSHA256) == 0 {
+	if r.AgentSHA256["amd64"] == "" && r.AgentSHA256["arm64"] == "" {
 		return "", purser.Errorf(purser.KindInvalid, op, "the checksum of the agent's program is not known")
 	}
 	shape, err := json.Marshal(r.Lease.Offer.Shape)
@@ -69,7 +73,7 @@ func Script(r providers.Request) (string, error) {
 	}
 	out := strings.NewReplacer(
 		"@LEASE@", string(r.Lease.ID), "@TOKEN@", r.JoinToken, "@SERVER@", r.ServerURL, "@PATH@", ProgramPath,
-		"@SHAPE@", strings.ReplaceAll(string(shape), "'", ""), "@AMD64@", r.AgentSHA256["amd64"], "@ARM64@", r.AgentSHA256["arm64"],
+		"@SHAPE@", strings.ReplaceAll(string(shape), "'", `\u0027`), "@AMD64@", r.AgentSHA256["amd64"], "@ARM64@", r.AgentSHA256["arm64"],
 		"@LIMIT@", fmt.Sprint(int(Limit.Seconds())),
 	).Replace(script)
 	if len(out) > MaxBytes {
@@ -78,65 +82,7 @@ func Script(r providers.Request) (string, error) {
 	return out, nil
 }
 
-// script is plain sh. Values stand in single quotes.
-const script = `#!/bin/sh
-# Written by Purser for lease @LEASE@.
-set -u
-umask 077
-dir=/opt/purser
-mkdir -p "$dir" || exit 1
-log() { echo "purser: $*" | tee -a "$dir/bootstrap.log" >/dev/console 2>/dev/null || true; }
-off() { log "$*"; sync; poweroff 2>/dev/null || shutdown -h now 2>/dev/null || halt -p; exit 1; }
-
-server='@SERVER@'
-case $(uname -m) in
-x86_64 | amd64) arch=amd64 want='@AMD64@' ;;
-aarch64 | arm64) arch=arm64 want='@ARM64@' ;;
-*) off "no agent for $(uname -m)" ;;
-esac
-[ -n "$want" ] || off "the server has no agent for $arch"
-
-for tool in podman docker; do command -v "$tool" >/dev/null && runtime=$tool && break; done
-log "container runtime: ${runtime:-none found}"
-for tool in nvidia-smi rocm-smi neuron-ls xbutil; do command -v "$tool" >/dev/null && "$tool" >/dev/null 2>&1 && drivers="${drivers:-} $tool"; done
-log "accelerator drivers:${drivers:- none found}"
-
-get() {
-	if command -v curl >/dev/null; then curl -fsS --retry 0 --max-time 120 -o "$2" "$1"
-	else wget -q -T 120 -O "$2" "$1"; fi
-}
-sum() { sha256sum "$1" 2>/dev/null | cut -d' ' -f1; }
-
-begun=$(date +%s)
-pause=2
-while [ "$(sum "$dir/purser")" != "$want" ]; do
-	[ $(($(date +%s) - begun)) -lt @LIMIT@ ] || off "the agent could not be fetched from $server within @LIMIT@ s"
-	if get "$server@PATH@$arch" "$dir/purser.new"; then
-		if [ "$(sum "$dir/purser.new")" = "$want" ]; then mv "$dir/purser.new" "$dir/purser"; continue; fi
-		log "what the server gave is not the agent that was promised"
-	fi
-	sleep "$pause"
-	[ "$pause" -ge 30 ] || pause=$((pause * 2))
-done
-chmod 755 "$dir/purser"
-
-printf %s '@TOKEN@' >"$dir/join-token"
-cat >"$dir/agent.sh" <<'PURSER_END'
-#!/bin/sh
-export PURSER_SERVER_URL='@SERVER@' PURSER_LEASE='@LEASE@' PURSER_SHAPE='@SHAPE@'
-export PURSER_AGENT_DIR=/opt/purser/lease PURSER_CHECKPOINT_ROOT=/opt/purser/checkpoints PURSER_JOIN_TOKEN_FILE=/opt/purser/join-token
-mkdir -p "$PURSER_AGENT_DIR" "$PURSER_CHECKPOINT_ROOT"
-tries=0
-# Killed by a signal it may go on; any other end is its own.
-while /opt/purser/purser agent; code=$?; [ "$code" -gt 128 ] && [ "$tries" -lt 5 ]; do tries=$((tries + 1)); sleep 2; done
-sync
-poweroff 2>/dev/null || shutdown -h now 2>/dev/null || halt -p
-PURSER_END
-chmod 700 "$dir/agent.sh"
-if command -v systemd-run >/dev/null; then
-	systemd-run --unit=purser-agent --collect "$dir/agent.sh" || off "the agent could not be started"
-else
-	setsid "$dir/agent.sh" >>"$dir/agent.log" 2>&1 </dev/null &
-fi
-log "agent started"
-`
+// script is plain sh, for any Linux. Values stand in single quotes.
+//
+//go:embed script.sh
+var script string

@@ -1,19 +1,8 @@
-// Package fake is a cloud in memory: a working provider with knobs for everything
-// that goes wrong in real ones. It passes the conformance suite, and stands in for
-// clouds in the tests of fleet and app.
-//
-// Time comes from Config.Now, so a virtual clock drives it: a machine runs BootTime
-// after it was asked for and is gone StopTime after its end was asked for, and
-// listings lag behind by Lag. Knobs may be turned at any time.
-//
-// Failures are those of the contract; besides, FailNext and LoseNext make any call
-// fail before or after it took effect, and Hook may fail it too.
 package fake
 
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -22,17 +11,36 @@ import (
 	"purser/providers"
 )
 
-// Config sets a cloud up.
+// Config sets a cloud up. The zero value is a cloud without ends or troubles.
 type Config struct {
 	Name     string           // of the provider. Defaults to fake.
 	Now      func() time.Time // Defaults to time.Now.
+	Seed     uint64           // of all that is drawn by lot
 	BootTime time.Duration    // from pending to running. Defaults to 0: at once.
 	StopTime time.Duration    // from stopping to gone. Defaults to 0: at once.
 	Lag      time.Duration    // by which Describe and List are late. Defaults to 0.
+	Remember time.Duration    // how long machines that are gone stay known. Defaults to 0: for ever.
 
-	// Capacity is how many machines of an instance type there are; types that are
-	// missing never end.
+	// Offers is the price list. Nothing else can be launched, unless it is empty.
+	Offers []purser.Offer
+
+	// Capacity is how many machines there are, by instance type or by
+	// ZONE/TYPE/OPTION, where * stands for any and an offer without a zone lies in
+	// its region. Every entry that fits an offer bounds it; no entry is no end.
 	Capacity map[string]int
+
+	// Quotas bound what the account has at once, over all installations.
+	Quotas []purser.Quota
+
+	// Reserved was bought ahead: offers under reserved or capacity_block can be
+	// launched within it alone. Free is not read. At Until its machines are taken back.
+	Reserved []providers.Reservation
+
+	Spot  Spot
+	Calls Calls
+
+	// Hardware runs an agent for each machine. Nil: machines do nothing.
+	Hardware Hardware
 
 	// Forgetful clouds do not remember machines that are gone, so that a launch that
 	// comes after the end makes a new machine. The contract asks for better; the
@@ -42,39 +50,75 @@ type Config struct {
 	// Hook, if set, is called as each call begins and, when it has taken effect,
 	// again with done. An error is returned to the caller in place of the answer.
 	Hook func(ctx context.Context, call string, lease purser.LeaseID, done bool) error
+
+	// Log, if set, hears of everything that happens, in order of time. It must not
+	// call the cloud.
+	Log func(Event)
+
+	// Wait passes the time of latencies and polls. Defaults to a timer.
+	Wait func(context.Context, time.Duration) error
+}
+
+// Spot is how the market for spot machines moves.
+type Spot struct {
+	Hazards    map[string]float64 // preemptions per hour of running by instance type; "" is for all others
+	Trace      []TraceRow         // what was recorded; its time begins with the cloud
+	Notice     time.Duration      // from the notice to the end. Defaults to 0: both at once.
+	Quiet      bool               // a machine under notice shows as running
+	PriceEvery time.Duration      // between steps of the prices' walk. Defaults to an hour.
+	Swing      float64            // standard deviation of a step's logarithm. 0: prices stand still.
 }
 
 // Cloud is the state that all its providers share.
 type Cloud struct {
 	mu       sync.Mutex
 	config   Config
-	machines []*machine
+	state    state
+	open     []*machine // whose end was not logged yet, in the order of their making
+	supply   map[string]int
+	hazards  map[string]float64
+	list     []purser.Offer
+	walks    map[purser.OfferID]*walk
+	buckets  map[string]*bucket
 	failNext map[string][]error
 	loseNext map[string]int
+	halfNext int
+	file     string
+	dirty    bool
+	changed  chan struct{} // closed when there is a new notice
 }
 
-// machine is one machine, for good.
-type machine struct {
-	id, token, installation, params string
-	lease                           purser.LeaseID
-	instanceType                    string
-	askedAt                         time.Time
-	notice                          time.Time // of its preemption
-	endedAt                         time.Time // its end was asked for, or it was taken
-	goneAt                          time.Time // zero while it lives
-	reason                          string
-}
-
-// New makes an empty cloud.
+// New makes an empty cloud in memory.
 func New(c Config) *Cloud {
 	if c.Name == "" {
-		c.Name = "fake"
+		c.Name = Name
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Cloud{config: c, failNext: map[string][]error{}, loseNext: map[string]int{}}
+	if c.Wait == nil {
+		c.Wait = wait
+	}
+	if c.Spot.PriceEvery <= 0 {
+		c.Spot.PriceEvery = time.Hour
+	}
+	cloud := &Cloud{
+		config: c, supply: map[string]int{}, hazards: map[string]float64{}, list: slices.Clone(c.Offers), walks: map[purser.OfferID]*walk{},
+		buckets: map[string]*bucket{}, failNext: map[string][]error{}, loseNext: map[string]int{}, changed: make(chan struct{}),
+	}
+	cloud.begin()
+	cloud.config.Quotas = slices.Clone(c.Quotas)
+	for k, v := range c.Capacity {
+		cloud.supply[k] = v
+	}
+	for k, v := range c.Spot.Hazards {
+		cloud.hazards[k] = v
+	}
+	return cloud
 }
+
+// Name is what the provider is called unless Config says otherwise.
+const Name = "fake"
 
 // Provider is the view of one installation.
 func (c *Cloud) Provider(installation string) *Provider {
@@ -87,7 +131,13 @@ type Provider struct {
 	installation string
 }
 
-var _ providers.Provider = (*Provider)(nil)
+var (
+	_ providers.Provider    = (*Provider)(nil)
+	_ providers.Offerer     = (*Provider)(nil)
+	_ providers.Interrupter = (*Provider)(nil)
+	_ providers.Quoter      = (*Provider)(nil)
+	_ providers.Sweeper     = (*Provider)(nil)
+)
 
 // Name is the cloud's name.
 func (p *Provider) Name() string { return p.cloud.config.Name }
@@ -97,7 +147,7 @@ func (p *Provider) Launch(ctx context.Context, r providers.Request) (out provide
 	if err := r.Check(); err != nil {
 		return out, err
 	}
-	err = p.cloud.call(ctx, "launch", r.Lease.ID, func(now time.Time) error {
+	err = p.cloud.call(ctx, Launch, r.Lease.ID, func(now time.Time) error {
 		m, err := p.cloud.launch(r, now)
 		if err != nil {
 			return err
@@ -108,43 +158,13 @@ func (p *Provider) Launch(ctx context.Context, r providers.Request) (out provide
 	return out, err
 }
 
-func (c *Cloud) launch(r providers.Request, now time.Time) (*machine, error) {
-	params := fmt.Sprintf("%s|%s", r.Lease.Offer.ID(), r.JoinToken)
-	live := 0
-	for _, m := range c.machines {
-		gone := m.state(c.config, now) == providers.Gone
-		if m.token == r.Token && !(gone && c.config.Forgetful) {
-			if m.params != params {
-				return nil, purser.Errorf(purser.KindConflict, "fake.Launch", "the client token was used with other parameters")
-			}
-			return m, nil
-		}
-		if m.lease == r.Lease.ID && m.installation == r.Installation && !(gone && c.config.Forgetful) {
-			return m, nil
-		}
-		if m.instanceType == r.Lease.Offer.InstanceType && !gone {
-			live++
-		}
-	}
-	if most, limited := c.config.Capacity[r.Lease.Offer.InstanceType]; limited && live >= most {
-		return nil, purser.Errorf(purser.KindNoCapacity, "fake.Launch", "no %s is left", r.Lease.Offer.InstanceType)
-	}
-	m := &machine{
-		id: fmt.Sprintf("i-%06d", len(c.machines)+1), token: r.Token, installation: r.Installation, params: params,
-		lease: r.Lease.ID, instanceType: r.Lease.Offer.InstanceType, askedAt: now,
-	}
-	c.machines = append(c.machines, m)
-	return m, nil
-}
-
 // Describe tells of the lease's machine as it was Lag ago.
 func (p *Provider) Describe(ctx context.Context, l purser.Lease) (out providers.Instance, err error) {
-	lease := l.ID
-	err = p.cloud.call(ctx, "describe", lease, func(now time.Time) error {
+	err = p.cloud.call(ctx, Describe, l.ID, func(now time.Time) error {
 		seen := now.Add(-p.cloud.config.Lag)
-		m := p.cloud.find(p.installation, lease, seen)
+		m := p.cloud.find(p.installation, l.ID, seen)
 		if m == nil || (p.cloud.config.Forgetful && m.state(p.cloud.config, seen) == providers.Gone) {
-			return purser.Errorf(purser.KindNotFound, "fake.Describe", "there is no machine of lease %s", lease)
+			return purser.Errorf(purser.KindNotFound, "fake.Describe", "there is no machine of lease %s", l.ID)
 		}
 		out = p.cloud.show(m, seen)
 		return nil
@@ -154,10 +174,10 @@ func (p *Provider) Describe(ctx context.Context, l purser.Lease) (out providers.
 
 // List tells of the installation's machines as they were Lag ago.
 func (p *Provider) List(ctx context.Context) (out []providers.Instance, err error) {
-	err = p.cloud.call(ctx, "list", "", func(now time.Time) error {
+	err = p.cloud.call(ctx, List, "", func(now time.Time) error {
 		seen := now.Add(-p.cloud.config.Lag)
-		for _, m := range p.cloud.machines {
-			if m.installation == p.installation && !m.askedAt.After(seen) && m.state(p.cloud.config, seen) != providers.Gone {
+		for _, m := range p.cloud.state.Machines {
+			if m.Installation == p.installation && !m.AskedAt.After(seen) && m.state(p.cloud.config, seen) != providers.Gone {
 				out = append(out, p.cloud.show(m, seen))
 			}
 		}
@@ -172,92 +192,50 @@ func (p *Provider) List(ctx context.Context) (out []providers.Instance, err erro
 	return out, nil
 }
 
-// Terminate asks for the end of the lease's machines, seen or not yet seen.
+// Terminate asks for the end of the lease's machines, seen or not yet seen, and removes
+// a disk that a launch has left.
 func (p *Provider) Terminate(ctx context.Context, l purser.Lease) error {
-	lease := l.ID
-	return p.cloud.call(ctx, "terminate", lease, func(now time.Time) error {
-		for _, m := range p.cloud.machines {
-			if m.lease == lease && m.installation == p.installation {
-				m.end(p.cloud.config, now, "it was terminated")
+	return p.cloud.call(ctx, Terminate, l.ID, func(now time.Time) error {
+		for _, m := range p.cloud.state.Machines {
+			if m.Lease == l.ID && m.Installation == p.installation && m.state(p.cloud.config, now) != providers.Gone {
+				m.Asked = true
+				p.cloud.end(m, now, "it was terminated")
 			}
 		}
+		p.cloud.removeDisks(func(d disk) bool { return d.Installation == p.installation && d.Lease == l.ID })
 		return nil
 	})
 }
 
-// call runs one call with all that can go wrong with it.
-func (c *Cloud) call(ctx context.Context, name string, lease purser.LeaseID, do func(now time.Time) error) error {
-	if c.config.Hook != nil {
-		if err := c.config.Hook(ctx, name, lease, false); err != nil {
-			return err
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return purser.Wrap(purser.KindUnavailable, "fake."+name, err)
-	}
-	if err := c.effect(name, do); err != nil {
-		return err
-	}
-	if c.config.Hook != nil {
-		return c.config.Hook(ctx, name, lease, true)
-	}
-	return nil
-}
-
-func (c *Cloud) effect(name string, do func(now time.Time) error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if errs := c.failNext[name]; len(errs) > 0 {
-		c.failNext[name] = errs[1:]
-		return errs[0]
-	}
-	if err := do(c.config.Now()); err != nil {
-		return err
-	}
-	if c.loseNext[name] > 0 {
-		c.loseNext[name]--
-		return purser.Errorf(purser.KindUnavailable, "fake."+name, "the answer was lost")
-	}
-	return nil
+// Sweep removes disks that launches left when they failed half way.
+func (p *Provider) Sweep(ctx context.Context, grace time.Duration) (removed int, err error) {
+	err = p.cloud.call(ctx, Sweep, "", func(now time.Time) error {
+		removed = p.cloud.removeDisks(func(d disk) bool {
+			return d.Installation == p.installation && now.Sub(d.MadeAt) >= grace
+		})
+		return nil
+	})
+	return removed, err
 }
 
 // find is the lease's machine that was known at a time; the newest if a forgetful
 // cloud made several.
 func (c *Cloud) find(installation string, lease purser.LeaseID, seen time.Time) *machine {
-	for _, m := range slices.Backward(c.machines) {
-		if m.lease == lease && m.installation == installation && !m.askedAt.After(seen) {
+	for _, m := range slices.Backward(c.state.Machines) {
+		if m.Lease == lease && m.Installation == installation && !m.AskedAt.After(seen) {
 			return m
 		}
 	}
 	return nil
 }
 
-func (c *Cloud) show(m *machine, now time.Time) providers.Instance {
-	in := providers.Instance{ID: m.id, Lease: m.lease, Installation: m.installation, State: m.state(c.config, now), StartedAt: m.askedAt}
-	if in.State == providers.Stopping || in.State == providers.Gone {
-		in.Reason = m.reason
-	}
-	return in
-}
-
-func (m *machine) state(c Config, now time.Time) providers.InstanceState {
-	switch {
-	case !m.goneAt.IsZero() && !m.goneAt.After(now):
-		return providers.Gone
-	case !m.endedAt.IsZero() && !m.endedAt.After(now), !m.notice.IsZero() && !m.notice.After(now):
-		return providers.Stopping
-	case m.askedAt.Add(c.BootTime).After(now):
-		return providers.Pending
-	default:
-		return providers.Running
-	}
-}
-
-func (m *machine) end(c Config, now time.Time, reason string) {
-	if m.endedAt.IsZero() {
-		m.endedAt, m.reason = now, reason
-	}
-	if gone := now.Add(c.StopTime); m.goneAt.IsZero() || gone.Before(m.goneAt) {
-		m.goneAt = gone
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
 }

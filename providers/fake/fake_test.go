@@ -17,6 +17,12 @@ func offer() purser.Offer {
 	return purser.Offer{Provider: "fake", Region: "r1", InstanceType: "big", Option: purser.OnDemand, UnitPrice: purser.USDPerHourOf(1), Limit: purser.Unlimited}
 }
 
+func spotOffer() purser.Offer {
+	o := offer()
+	o.Zone, o.Option, o.UnitPrice = "r1-a", purser.Spot, purser.USDPerHourOf(0.4)
+	return o
+}
+
 func TestConformance(t *testing.T) {
 	for name, c := range map[string]fake.Config{
 		"at once":  {},
@@ -51,24 +57,42 @@ func TestConformanceDecorated(t *testing.T) {
 	})
 }
 
+// stormy is a cloud for one schedule: calls go wrong on their way, and the first launch
+// is left half done.
+func stormy(cloud *fake.Cloud, now *clock, provider func(*providertest.Faults) providers.Provider) providertest.World {
+	cloud.HalfNext(1)
+	servers := 0
+	return providertest.World{
+		Provider: func(f *providertest.Faults) providers.Provider {
+			if servers++; servers > 1 {
+				cloud.HalfNext(0)
+			}
+			return provider(f)
+		},
+		Live: func() map[purser.LeaseID]int {
+			live := map[purser.LeaseID]int{}
+			for _, m := range cloud.Machines() {
+				if m.State != providers.Gone {
+					live[m.Lease]++
+				}
+			}
+			return live
+		},
+		Leavings: func() []string { return cloud.Leavings("ours") },
+		Pass:     now.pass, Installation: "ours", Offers: []purser.Offer{offer(), spotOffer()},
+	}
+}
+
+func stormyConfig(now *clock) fake.Config {
+	return fake.Config{Now: now.now, BootTime: time.Minute, StopTime: 30 * time.Second, Lag: 20 * time.Second}
+}
+
 // The suite that the other adapters pass, on a cloud whose calls go wrong as wholes.
 func TestStorm(t *testing.T) {
 	providertest.Storm(t, func(*testing.T) providertest.World {
 		now := newClock()
-		cloud := fake.New(fake.Config{Now: now.now, BootTime: time.Minute, StopTime: 30 * time.Second, Lag: 20 * time.Second})
-		return providertest.World{
-			Provider: func(f *providertest.Faults) providers.Provider { return f.Provider(cloud.Provider("ours")) },
-			Live: func() map[purser.LeaseID]int {
-				live := map[purser.LeaseID]int{}
-				for _, m := range cloud.Machines() {
-					if m.State != providers.Gone {
-						live[m.Lease]++
-					}
-				}
-				return live
-			},
-			Pass: now.pass, Installation: "ours", Offers: []purser.Offer{offer()},
-		}
+		cloud := fake.New(stormyConfig(now))
+		return stormy(cloud, now, func(f *providertest.Faults) providers.Provider { return f.Provider(cloud.Provider("ours")) })
 	}, providertest.StormOptions{})
 }
 

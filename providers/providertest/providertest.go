@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -79,6 +80,7 @@ func (s suite) request(id string) providers.Request {
 	return providers.Request{
 		Lease: l, Installation: s.Installation, Token: providers.ClientToken(s.Installation, l),
 		JoinToken: "join-" + id, ServerURL: "http://127.0.0.1:1",
+		AgentSHA256: map[string]string{"amd64": strings.Repeat("0", 64), "arm64": strings.Repeat("1", 64)},
 	}
 }
 

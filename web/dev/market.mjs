@@ -152,6 +152,8 @@ export class Market {
             computed_at: iso(Date.now() - hour), signals: [{ detail: "5-10 % a month", source: "aws-spot", kind: "interruption", low: 0.01, high: 0.02, provider: "", region: "", instance_type: "", purchase_option: "spot", observed_at: iso(Date.now() - hour) }],
           }],
         };
+      case "GET /v1/providers":
+        return providers();
       case "GET /v1/sources":
         return { sources: this.feeds };
       case "GET /v1/quarantine":
@@ -187,4 +189,21 @@ export class Market {
     }, 2000).unref();
     return feed;
   }
+}
+
+/** Providers in every state that the page knows. */
+function providers() {
+  const now = Date.now();
+  const row = { dry_run: false, regions: [], can: ["quotas"], machines: 0, listed_at: iso(now - 4000), quotas: [], reserved: [], usd_per_hour: 0 };
+  return {
+    rehearsal: false, spend_limit: { usd_per_hour: 40, usd_per_month: 9000 },
+    providers: [
+      { ...row, name: "aws", regions: ["us-east-1", "eu-north-1"], machines: 3, usd_per_hour: 13.2, limits_at: iso(now - hour / 6),
+        quotas: [{ name: "aws/us-east-1/spot/P", unit: "vcpus", limit: 384, used: 192 }, { name: "aws/eu-north-1/spot/P", unit: "vcpus", limit: 192, used: 0 }, { name: "aws/us-east-1/on_demand/G", unit: "vcpus", limit: 64, used: 64 }, { name: "aws/us-east-1/on_demand/F", unit: "vcpus", limit: 0 }],
+        reserved: [{ id: "cr-0a1b2c", offer: "aws/us-east-1/use1-az2/p5.48xlarge/capacity_block", total: 2, free: 1, until: iso(now + 40 * hour) }] },
+      { ...row, name: "gcp", regions: ["us-central1"], failure: { kind: "forbidden", message: "compute.instances.list is refused in project demo", hint: "grant the role of docs/permissions/gcp-role.json", at: iso(now) } },
+      { ...row, name: "kubernetes", machines: 2, notices: { kind: "unavailable", message: "the watch of the cluster ended", at: iso(now) } },
+      { ...row, name: "local" },
+    ],
+  };
 }

@@ -14,6 +14,7 @@ import { MarketPanel } from "./ui/market";
 import { MoneyStrip } from "./ui/money";
 import { OfferDrawer } from "./ui/offer-drawer";
 import { PlanPanel } from "./ui/plan";
+import { ProvidersPanel } from "./ui/providers";
 import { SignIn } from "./ui/sign-in";
 import { SourcesPanel } from "./ui/sources";
 import { SpendPanel } from "./ui/spend";
@@ -53,6 +54,7 @@ function Overview() {
           <JobsPanel hues={hues} pointed={{ job, point }} onOpen={open} />
           <SpendPanel />
         </div>
+        <ProvidersPanel />
         <MarketPanel onOpen={showOffer} />
         <SourcesPanel />
         <DoubtsPanel onOpen={showOffer} />

@@ -8,6 +8,7 @@ import { newQueryClient } from "../src/api/queries";
 import { DoubtsPanel } from "../src/ui/doubts";
 import { MarketPanel } from "../src/ui/market";
 import { OfferDrawer } from "../src/ui/offer-drawer";
+import { ProvidersPanel } from "../src/ui/providers";
 import { SourcesPanel } from "../src/ui/sources";
 import { offer, quarantined, rule, source } from "./samples";
 
@@ -149,6 +150,39 @@ describe("the market", () => {
     said["GET /v1/prices"] = { offers: [] };
     await show(<OfferDrawer offer={h100.id} onClose={() => undefined} />);
     expect(text(".drawer")).toContain("It cannot be had now.aws us-east-2, spot.");
+  });
+});
+
+describe("the providers", () => {
+  const row = { dry_run: false, regions: null, can: null, machines: 0, quotas: null, reserved: null, usd_per_hour: 0 };
+  const quota = (name: string, used: number, limit: number) => ({ name, unit: "vcpus", used, limit });
+
+  it("tell how they fare, what the account may have, and what was bought ahead", async () => {
+    said["GET /v1/providers"] = {
+      rehearsal: false,
+      spend_limit: { usd_per_hour: 40, usd_per_month: 9000 },
+      providers: [
+        {
+          ...row, name: "aws", regions: ["us-east-1"], machines: 2, listed_at: "2026-07-10T12:00:00Z", usd_per_hour: 4,
+          quotas: [quota("idle", 0, 100), quota("full", 8, 8), quota("half", 4, 8), quota("none", 0, 0)],
+          reserved: [{ id: "cr-1", offer: "aws/us-east-1/-/p5/reserved", total: 2, free: 1 }],
+        },
+        { ...row, name: "gcp", failure: { kind: "forbidden", message: "list is refused", hint: "grant the role", at: "2026-07-10T12:00:00Z" } },
+        { ...row, name: "local" },
+      ],
+    };
+    await show(<ProvidersPanel />);
+    expect(text("tbody")).toContain("awsus-east-1ok2$4.00/hfull: 8 of 8 vcpushalf: 4 of 8 vcpusidle: 0 of 100 vcpus1 other");
+    expect(text("tbody")).toContain("failedmachines: list is refused (grant the role)");
+    expect(text("tbody")).toContain("localthis hostwaiting");
+    expect(text(".panel-foot")).toBe("Bought machines may cost $40.00 an hour at once, and nothing more is bought once a month has cost $9,000.00.");
+    expect(text(".rules")).toContain("aws/us-east-1/-/p5/reserved: 1 of 2 machines free (cr-1)");
+  });
+
+  it("say that nothing is bought in rehearsal", async () => {
+    said["GET /v1/providers"] = { rehearsal: true, spend_limit: { usd_per_hour: 0, usd_per_month: 0 }, providers: [{ ...row, name: "local", listed_at: "2026-07-10T12:00:00Z" }] };
+    await show(<ProvidersPanel />);
+    expect(text(".panel-foot")).toContain("nothing is bought");
   });
 });
 

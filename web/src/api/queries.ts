@@ -2,7 +2,7 @@
 // broken event stream delays news and never loses it.
 
 import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
-import { ApiError, client, unwrap, type Health, type Job, type LogLine, type Plan } from "./client";
+import { ApiError, client, unwrap, type Health, type Job, type LogLine, type Plan, type Providers } from "./client";
 import { signedOut } from "./session";
 
 const refetchMs = 10_000;
@@ -20,6 +20,7 @@ export const keys = {
   prices: ["prices"],
   sources: ["sources"],
   doubts: ["doubts"],
+  providers: ["providers"],
 } as const;
 
 export type KeyName = keyof typeof keys;
@@ -137,4 +138,8 @@ export async function readLogs(job: string, after: string, limit: number, signal
   const query = after === "" ? { limit } : { limit, after };
   const out = await unwrap(client.GET("/v1/jobs/{job}/logs", { params: { path: { job }, query }, signal }));
   return { lines: out.lines ?? [], next: out.next, ended: out.ended };
+}
+
+export function useProviders() {
+  return useQuery<Providers>({ queryKey: keys.providers, queryFn: ({ signal }) => unwrap(client.GET("/v1/providers", { signal })) });
 }

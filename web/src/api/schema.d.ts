@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/agent/program/{arch}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Fetch the agent's program
+         * @description The program that a new machine runs as its agent. Its ETag is its SHA-256; ranges can be asked for.
+         */
+        get: operations["agent-program"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/agent/report": {
         parameters: {
             query?: never;
@@ -416,6 +436,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the providers that are enabled, how they fare, and the account's limits
+         * @description What the answering server saw last. Limits are read every ten minutes.
+         */
+        get: operations["list-providers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/quarantine": {
         parameters: {
             query?: never;
@@ -613,6 +653,14 @@ export interface components {
             /** Format: int64 */
             report_every_ms: number;
         };
+        AgentNotice: {
+            /** Format: date-time */
+            at?: string;
+            /** @enum {string} */
+            kind: "preempted" | "rebalance" | "maintenance";
+            leave: boolean;
+            reason: string;
+        };
         AgentOrders: {
             drain: boolean;
             run: components["schemas"]["TaskSpec"][] | null;
@@ -621,6 +669,7 @@ export interface components {
         AgentReport: {
             lease: string;
             logs: components["schemas"]["LogLine"][] | null;
+            notice?: components["schemas"]["AgentNotice"];
             tasks: components["schemas"]["TaskReport"][] | null;
         };
         Charges: {
@@ -877,6 +926,7 @@ export interface components {
             refusals: components["schemas"]["PlanRefusal"][] | null;
             rehearsal: boolean;
             runners_up: components["schemas"]["PlanRunnerUp"][] | null;
+            setbacks?: components["schemas"]["PlanSetback"][] | null;
             /** Format: double */
             solve_seconds: number;
             status: string;
@@ -924,6 +974,15 @@ export interface components {
             group: string;
             job: string;
             runner_up: string;
+        };
+        PlanSetback: {
+            /** Format: date-time */
+            at: string;
+            lease: string;
+            offer: string;
+            reason: string;
+            /** Format: date-time */
+            until?: string;
         };
         PlanUnplaced: {
             group: string;
@@ -988,6 +1047,46 @@ export interface components {
             status: number;
             title: string;
             type: string;
+        };
+        Provider: {
+            can: string[] | null;
+            dry_run: boolean;
+            failure?: components["schemas"]["ProviderFailure"];
+            limits?: components["schemas"]["ProviderFailure"];
+            /** Format: date-time */
+            limits_at?: string;
+            /** Format: date-time */
+            listed_at?: string;
+            /** Format: int64 */
+            machines: number;
+            name: string;
+            notices?: components["schemas"]["ProviderFailure"];
+            quotas: components["schemas"]["ProviderQuota"][] | null;
+            regions: string[] | null;
+            reserved: components["schemas"]["Reservation"][] | null;
+            /** Format: double */
+            usd_per_hour: number;
+        };
+        ProviderFailure: {
+            /** Format: date-time */
+            at: string;
+            hint?: string;
+            kind: string;
+            message: string;
+        };
+        ProviderQuota: {
+            /** Format: int64 */
+            limit: number;
+            name: string;
+            unit: string;
+            /** Format: int64 */
+            used?: number;
+        };
+        Providers: {
+            installation: string;
+            providers: components["schemas"]["Provider"][] | null;
+            rehearsal: boolean;
+            spend_limit: components["schemas"]["SpendLimit"];
         };
         PurserCharge: {
             /** Format: double */
@@ -1314,6 +1413,18 @@ export interface components {
             /** Format: double */
             usd_per_hour_now: number;
         };
+        Reservation: {
+            /** Format: int64 */
+            free: number;
+            /** Format: date-time */
+            from?: string;
+            id: string;
+            offer: string;
+            /** Format: int64 */
+            total: number;
+            /** Format: date-time */
+            until?: string;
+        };
         Review: {
             /**
              * Format: double
@@ -1374,6 +1485,12 @@ export interface components {
             rehearsal: boolean;
             /** Format: double */
             usd_per_hour: number;
+        };
+        SpendLimit: {
+            /** Format: double */
+            usd_per_hour: number;
+            /** Format: double */
+            usd_per_month: number;
         };
         SpendRow: {
             /** Format: double */
@@ -1494,6 +1611,55 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AgentJoined"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "agent-program": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                arch: "amd64" | "arm64";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The program. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Unprocessable Entity */
@@ -2990,6 +3156,62 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "list-providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Providers"];
+                };
             };
             /** @description Unauthorized */
             401: {

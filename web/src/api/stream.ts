@@ -125,7 +125,7 @@ function isEvent(value: unknown): value is PurserEvent {
 const affected = new Map<string, KeyName[]>([
   ["job", ["jobs", "tasks", "spend"]],
   ["task", ["jobs", "tasks", "leases"]],
-  ["lease", ["leases", "spend", "plan"]],
+  ["lease", ["leases", "spend", "plan", "providers"]],
   ["move", ["leases", "tasks"]],
   ["plan", ["plan", "leases", "jobs"]],
   ["price", ["sources", "doubts", "prices"]],

@@ -1,0 +1,416 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"purser"
+	"purser/api"
+	"purser/fleet"
+	"purser/postgres"
+	"purser/providers"
+	"purser/providers/fake"
+)
+
+// newCloudWorld is a world whose server has a cloud named fake enabled, with offers of
+// its own, besides what it could rehearse.
+func newCloudWorld(t *testing.T, market fake.Config, limit SpendLimit) *world {
+	t.Helper()
+	w := newWorld(t)
+	market.Name, market.Now = fake.Name, w.clock.now
+	w.cloud = fake.New(market)
+	w.enable(fake.Name, w.cloud.Provider(w.installation))
+	w.config.SpendLimit = limit
+	return w
+}
+
+// enable enables a provider as a start with it in the configuration does.
+func (w *world) enable(name string, p providers.Provider) {
+	w.t.Helper()
+	w.rehearsal = false
+	w.config.Providers = map[string]ProviderConfig{name: {}}
+	w.providers[name] = p
+	var err error
+	w.fleet, err = fleet.New(fleet.Config{
+		Store: w.db, Upkeep: w.db, Providers: w.providers, Installation: w.installation, Secret: w.secret, Host: w.host, ServerURL: w.url, Logger: w.log, Now: w.now,
+		Pools: w.pools,
+	})
+	w.must(err)
+}
+
+// small is an offer of one T4 of the enabled cloud.
+func small(zone string, option purser.PurchaseOption, price float64) purser.Offer {
+	o := offer("small", option, price)
+	o.Provider, o.Zone = fake.Name, zone
+	o.Devices, o.MilliCPU, o.MemoryMiB = 1000, 8000, 32<<10
+	return o
+}
+
+// listOffers stores the cloud's own offers.
+func (w *world) listOffers() {
+	w.t.Helper()
+	w.must(w.collectPrivate(w.t.Context()))
+}
+
+func TestEnabledCloudAloneIsBought(t *testing.T) {
+	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{small("z1", purser.OnDemand, 2)}}, SpendLimit{})
+	w.price(map[string]float64{"a1": 0.01}) // of a cloud that is not enabled, and far cheaper
+	w.listOffers()
+	w.submitSteady(1)
+	w.running()
+	leases := w.leases()
+	if len(leases) != 1 || leases[0].Holder != fake.Name || leases[0].Host != "" || leases[0].Rehearsal || leases[0].Offer.Provider != fake.Name {
+		t.Fatalf("leases: %+v", leases)
+	}
+	if machines := w.cloud.Machines(); len(machines) != 1 || machines[0].Lease != leases[0].ID {
+		t.Fatalf("machines: %+v", machines)
+	}
+}
+
+func TestRegionsThatAreNotEnabledAreNotBought(t *testing.T) {
+	a := idle(t)
+	a.rehearsal = false
+	a.config.Providers = map[string]ProviderConfig{"aws": {Regions: []string{"eu-north-1"}}}
+	here, there := offer("x", purser.OnDemand, 1), offer("x", purser.OnDemand, 1)
+	here.Region = "eu-north-1"
+	own := offer("host", purser.Private, 0)
+	own.Provider = localHolder
+	strange := offer("y", purser.OnDemand, 1)
+	strange.Provider = "gcp"
+	var got []string
+	for _, o := range a.usable([]purser.Offer{here, there, own, strange}) {
+		got = append(got, o.Provider+"/"+o.Region)
+	}
+	if want := "aws/eu-north-1 local/us-east-1"; strings.Join(got, " ") != want {
+		t.Errorf("usable: %v, want %s", got, want)
+	}
+}
+
+func TestSpendLimitBoundsWhatRunsAtOnce(t *testing.T) {
+	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{small("z1", purser.OnDemand, 2)}}, SpendLimit{PerHour: 5})
+	w.listOffers()
+	w.submitSteady(4) // would be $8 an hour
+	w.running()
+	if n := len(w.leases()); n != 2 {
+		t.Fatalf("%d machines at $2 an hour under a limit of $5", n)
+	}
+	plan, err := w.db.Plan(t.Context(), "latest")
+	w.must(err)
+	if len(plan.Unplaced) == 0 {
+		t.Error("the plan does not say what could not be placed")
+	}
+}
+
+// Once the month has cost its limit nothing more is bought, and what runs goes on.
+func TestSpendLimitOfTheMonth(t *testing.T) {
+	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{small("z1", purser.OnDemand, 2)}}, SpendLimit{PerMonth: 3})
+	w.listOffers()
+	w.submitSteady(1)
+	for id, tasks := range w.running() {
+		w.clock.pass(2 * time.Hour)
+		w.report(id, purser.TaskRunning, tasks...)
+	}
+	if _, err := w.charge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.submit(strings.Replace(strings.Replace(oneJob, "REPLICAS", "1", 1), "steady", "second", 1))
+	w.must(w.plan(t.Context()))
+	leases := w.leases()
+	if len(leases) != 1 || leases[0].State != purser.LeaseRunning {
+		t.Fatalf("after $4 of $3: %+v", leases)
+	}
+}
+
+func TestMarketKnowsWhatOthersUse(t *testing.T) {
+	q := purser.Quota{Name: "fake/small", Unit: purser.QuotaMachines, Limit: 10, Provider: fake.Name}
+	cents := purser.Quota{Name: "cents", Unit: purser.QuotaCents, Limit: 1000, Provider: fake.Name}
+	lease := func(id purser.LeaseID, state purser.LeaseState) purser.Lease {
+		return purser.Lease{ID: id, Holder: fake.Name, State: state, Offer: small("z1", purser.OnDemand, 2)}
+	}
+	live := []purser.Lease{lease("a", purser.LeaseRunning), lease("b", purser.LeaseDraining), lease("c", purser.LeasePlanned)}
+	var m market
+	m.heard(fake.Name, providers.Headroom{Quotas: []purser.Quota{q, cents}, Used: map[string]int64{"fake/small": 5}}, live, noon)
+	got := map[string]int64{}
+	for _, q := range m.quotas(live) {
+		got[q.Name] = q.Limit
+	}
+	// 5 are used, 2 of them ours, so 3 are others'; one of ours still ends.
+	if got["fake/small"] != 10-3-1 || got["cents"] != 1000-200 {
+		t.Errorf("left: %v", got)
+	}
+	var none market
+	if left := none.quotas(live); len(left) != 0 {
+		t.Errorf("of a cloud that said nothing: %v", left)
+	}
+}
+
+// The account's quota holds in plans, and what was bought ahead becomes offers.
+func TestHeadroomReachesPlans(t *testing.T) {
+	bought := small("z1", purser.Reserved, 0.5)
+	w := newCloudWorld(t, fake.Config{
+		Offers:   []purser.Offer{small("z1", purser.OnDemand, 2)},
+		Quotas:   []purser.Quota{{Name: "fake/on_demand", Unit: purser.QuotaMachines, Limit: 1, Provider: fake.Name, Option: purser.OnDemand}},
+		Reserved: []providers.Reservation{{ID: "r-1", Offer: bought, Total: 1}},
+	}, SpendLimit{})
+	w.listOffers()
+	q, _ := providers.As[providers.Quoter](w.providers[fake.Name])
+	w.must(w.askHeadroom(t.Context(), fake.Name, q))
+	w.submitSteady(3)
+	w.running()
+	var options []string
+	for _, l := range w.leases() {
+		options = append(options, string(l.Offer.Option))
+	}
+	slices.Sort(options)
+	if strings.Join(options, " ") != "on_demand reserved" {
+		t.Fatalf("bought: %v; one by the quota and one that was reserved are right", options)
+	}
+	view, err := providersPart{w.App}.Providers(t.Context())
+	w.must(err)
+	i := slices.IndexFunc(view.Providers, func(p api.Provider) bool { return p.Name == fake.Name })
+	if i < 0 || len(view.Providers[i].Quotas) != 1 || len(view.Providers[i].Reserved) != 1 || view.Providers[i].LimitsAt == nil {
+		t.Errorf("view: %+v", view)
+	}
+}
+
+// A spot machine may come from another zone, and the lease then says so.
+func TestPoolsOfASpotLease(t *testing.T) {
+	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{
+		small("z1", purser.Spot, 1), small("z2", purser.Spot, 1.05), small("z3", purser.Spot, 1.5), small("z1", purser.OnDemand, 3),
+	}}, SpendLimit{})
+	w.listOffers()
+	w.submitSteady(1)
+	w.must(w.plan(t.Context()))
+	l := w.leases()[0]
+	pools, err := w.pools(t.Context(), l)
+	w.must(err)
+	var zones []string
+	for _, o := range pools {
+		zones = append(zones, o.Zone)
+	}
+	slices.Sort(zones)
+	if strings.Join(zones, " ") != "z1 z2" {
+		t.Fatalf("pools: %v, want those within a tenth of the price", zones)
+	}
+	other := l.Offer
+	other.Zone = "z2"
+	after, err := w.db.Advance(t.Context(), l.ID, "tester", func(l purser.Lease) (purser.Transition, error) {
+		return purser.Transition{To: purser.LeaseLaunching, Attempt: 1, Offer: other, At: w.now()}, nil
+	})
+	w.must(err)
+	if again := w.lease(l.ID); again.Offer.Zone != "z2" || after.Offer.ID() != again.Offer.ID() {
+		t.Errorf("the lease has %s", again.Offer.ID())
+	}
+}
+
+// runner is a cluster in memory that runs tasks itself.
+type runner struct {
+	providers.Provider
+	mu    sync.Mutex
+	works map[purser.TaskID]*providers.WorkState
+	lines map[purser.TaskID][]providers.LogLine
+	down  error
+	told  []string // what was asked, in order
+}
+
+func (r *runner) Run(_ context.Context, _ purser.Lease, w providers.Work) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = append(r.told, "run "+w.Group.Run.Command+" of "+w.JobName)
+	if r.works[w.Task.ID] == nil {
+		r.works[w.Task.ID] = &providers.WorkState{Task: w.Task.ID, State: purser.TaskPlaced}
+	}
+	return nil
+}
+
+func (r *runner) Stop(_ context.Context, _ purser.Lease, id purser.TaskID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = append(r.told, "stop")
+	if w := r.works[id]; w != nil {
+		w.State, w.Checkpoint, w.Reason = purser.TaskLost, "ckpt-7", "stopped"
+	}
+	return nil
+}
+
+func (r *runner) Works(context.Context, purser.Lease) ([]providers.WorkState, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []providers.WorkState
+	for _, w := range r.works {
+		out = append(out, *w)
+	}
+	return out, r.down
+}
+
+func (r *runner) Logs(_ context.Context, _ purser.Lease, id purser.TaskID, since time.Time) ([]providers.LogLine, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(r.lines[id]), func(l providers.LogLine) bool { return !l.At.After(since) }), nil
+}
+
+func (r *runner) Forget(_ context.Context, _ purser.Lease, id purser.TaskID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = append(r.told, "forget")
+	delete(r.works, id)
+	return nil
+}
+
+func (r *runner) change(do func(*providers.WorkState)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.works {
+		do(w)
+	}
+}
+
+func newRunnerWorld(t *testing.T) (*world, *runner) {
+	t.Helper()
+	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{small("z1", purser.Private, 0)}}, SpendLimit{})
+	r := &runner{Provider: w.cloud.Provider(w.installation), works: map[purser.TaskID]*providers.WorkState{}, lines: map[purser.TaskID][]providers.LogLine{}}
+	w.listOffers()
+	w.enable(fake.Name, r)
+	w.submitSteady(1)
+	w.must(w.plan(t.Context()))
+	w.steps()
+	return w, r
+}
+
+func (w *world) attends() {
+	w.t.Helper()
+	w.must(w.attend(w.t.Context()))
+}
+
+func (w *world) task() purser.Task {
+	w.t.Helper()
+	tasks, err := w.db.Tasks(w.t.Context(), postgres.TaskFilter{})
+	w.must(err)
+	if len(tasks) == 0 {
+		w.t.Fatal("there is no task")
+	}
+	return tasks[len(tasks)-1]
+}
+
+// A provider that runs tasks itself has no agents; the server plays them.
+func TestAttendRunsATaskToItsEnd(t *testing.T) {
+	w, r := newRunnerWorld(t)
+	w.attends() // the machine is there: it joins
+	l := w.leases()[0]
+	if l.State != purser.LeaseRunning {
+		t.Fatalf("the lease is %s", l.State)
+	}
+	w.attends() // the report is answered with the order to run
+	if len(r.works) != 1 || !slices.Contains(r.told, "run true of steady") {
+		t.Fatalf("works %v after %v", r.works, r.told)
+	}
+	w.attends() // known, and not yet begun: not ordered again
+	if n := len(r.told); n != 1 {
+		t.Errorf("asked: %v", r.told)
+	}
+	id := w.task().ID
+	r.change(func(s *providers.WorkState) { s.State, s.StartedAt = purser.TaskRunning, w.now() })
+	at := w.now()
+	r.lines[id] = []providers.LogLine{{At: at, Text: "one"}, {At: at.Add(time.Millisecond), Text: "two"}}
+	w.attends()
+	if task := w.task(); task.State != purser.TaskRunning {
+		t.Fatalf("the task is %s", task.State)
+	}
+	zero := 0
+	r.change(func(s *providers.WorkState) { s.State, s.ExitCode, s.EndedAt = purser.TaskSucceeded, &zero, w.now() })
+	r.lines[id] = append(r.lines[id], providers.LogLine{At: at.Add(time.Second), Text: "three"})
+	w.attends()
+	if task := w.task(); task.State != purser.TaskSucceeded || len(r.works) != 0 {
+		t.Errorf("the task is %s, left: %v", task.State, r.works)
+	}
+	lines, err := w.db.Logs(t.Context(), postgres.LogFilter{Task: id})
+	w.must(err)
+	var text []string
+	for _, l := range lines {
+		text = append(text, l.Text)
+	}
+	if strings.Join(text, " ") != "one two three" {
+		t.Errorf("lines: %v", text)
+	}
+}
+
+// A cluster that does not answer for a while is believed to run on; one that is asked
+// to stop gives its checkpoint.
+func TestAttendThroughAnOutageAndADrain(t *testing.T) {
+	w, r := newRunnerWorld(t)
+	w.attends()
+	w.attends()
+	r.change(func(s *providers.WorkState) { s.State, s.StartedAt = purser.TaskRunning, w.now() })
+	w.attends()
+	r.down = purser.Errorf(purser.KindUnavailable, "test", "no answer")
+	for range 5 {
+		w.clock.pass(time.Minute)
+		w.attends()
+	}
+	if l := w.leases()[0]; w.now().Sub(l.HeartbeatAt) > time.Second || w.task().State != purser.TaskRunning {
+		t.Fatalf("after an outage of five minutes: heard %s, the task is %s", l.HeartbeatAt, w.task().State)
+	}
+	w.clock.pass(attendPatience)
+	if err := w.attend(t.Context()); purser.KindOf(err) != purser.KindUnavailable {
+		t.Errorf("an outage without end: %v", err)
+	}
+	r.down = nil
+	_, err := w.db.Advance(t.Context(), w.leases()[0].ID, "tester", func(purser.Lease) (purser.Transition, error) {
+		return purser.Transition{To: purser.LeaseDraining, Reason: "test", At: w.now()}, nil
+	})
+	w.must(err)
+	w.attends()
+	w.attends()
+	tasks, err := w.db.LiveTasks(t.Context())
+	w.must(err)
+	if len(tasks) != 1 || tasks[0].State != purser.TaskQueued || tasks[0].Checkpoint != "ckpt-7" {
+		t.Errorf("after the drain: %+v; asked %v", tasks, r.told)
+	}
+}
+
+// What a cloud says reaches the lease.
+func TestNoticesOfACloudDrain(t *testing.T) {
+	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{small("z1", purser.Spot, 1)}, Spot: fake.Spot{Notice: 2 * time.Minute}}, SpendLimit{})
+	w.listOffers()
+	w.submitSteady(1)
+	w.running()
+	id := w.leases()[0].ID
+	w.cloud.Preempt(id, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	in, _ := providers.As[providers.Interrupter](w.providers[fake.Name])
+	err := in.Interruptions(ctx, func(ctx context.Context, n providers.Interruption) error {
+		defer cancel()
+		return w.fleet.Interrupted(ctx, n)
+	})
+	w.must(err)
+	if l := w.lease(id); l.State != purser.LeaseDraining || !strings.HasPrefix(l.Reason, purser.ReasonTakenBack) {
+		t.Errorf("the lease is %s: %s", l.State, l.Reason)
+	}
+}
+
+func TestLeavingsAreSwept(t *testing.T) {
+	w := newCloudWorld(t, fake.Config{}, SpendLimit{})
+	swept := 0
+	w.enable(fake.Name, sweeper{w.cloud.Provider(w.installation), &swept})
+	w.must(w.sweepLeavings(t.Context()))
+	w.config.Providers[fake.Name] = ProviderConfig{DryRun: true}
+	w.must(w.sweepLeavings(t.Context()))
+	if swept != 1 {
+		t.Errorf("swept %d times; once, and not in a dry run, is right", swept)
+	}
+}
+
+type sweeper struct {
+	providers.Provider
+	swept *int
+}
+
+func (s sweeper) Sweep(context.Context, time.Duration) (int, error) {
+	*s.swept++
+	return 0, nil
+}
