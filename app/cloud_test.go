@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -413,4 +415,54 @@ type sweeper struct {
 func (s sweeper) Sweep(context.Context, time.Duration) (int, error) {
 	*s.swept++
 	return 0, nil
+}
+
+// What leases took since an offer was seen is not there any more; what the provider had
+// counted already is not taken off twice.
+func TestLeftOfOffers(t *testing.T) {
+	o, free := small("z1", purser.Private, 0), small("z2", purser.OnDemand, 1)
+	o.Limit, o.ObservedAt, free.Limit = 5, noon, purser.Unlimited
+	lease := func(at time.Time) purser.Lease { return purser.Lease{ID: "l", Offer: o, LaunchedAt: at} }
+	leases := []purser.Lease{lease(time.Time{}), lease(noon.Add(time.Second)), lease(noon.Add(-time.Second)), lease(noon.Add(-time.Minute)), {ID: "x", Offer: free}}
+	left := leftOf([]purser.Offer{o, free}, leases)
+	if left[0].Limit != 2 || left[1].Limit != purser.Unlimited || o.Limit != 5 {
+		t.Errorf("left: %d and %d", left[0].Limit, left[1].Limit)
+	}
+}
+
+// The pool's inventory becomes hosts; what is wrong with it is said with its place.
+func TestSSHPoolFromItsInventory(t *testing.T) {
+	a := idle(t)
+	a.installation, a.programs = "inst-1", map[string]program{}
+	dir := t.TempDir()
+	key := filepath.Join(dir, "key")
+	if err := os.WriteFile(key, []byte("no key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "hosts.yaml")
+	build := func(text string) (providers.Provider, error) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return newSSHProvider(t.Context(), a, ProviderConfig{Inventory: path})
+	}
+	p, err := build("user: u\nkey_file: key\nhosts:\n  - {name: a, address: 127.0.0.1, port: 1, host_keys: [\"SHA256:uNiVztksCsDhcc0u9e8BrrQdoVRZnd9J4bXYqxTIxtg\"], usd_per_hour: 1}\n")
+	if err != nil || p.Name() != "ssh" {
+		t.Fatalf("%v, %v", p, err)
+	}
+	if _, err := p.List(t.Context()); err == nil {
+		t.Error("a key that is none opens a host")
+	}
+	if err := a.abort(); err != nil { // closes the pool
+		t.Error(err)
+	}
+	if _, err := build("hosts:\n  - {name: a}\n"); purser.KindOf(err) != purser.KindInvalid || !strings.Contains(err.Error(), "hosts.yaml:2") {
+		t.Errorf("a host without an address: %v", err)
+	}
+	if _, err := newSSHProvider(t.Context(), a, ProviderConfig{Inventory: dir + "/none"}); purser.KindOf(err) != purser.KindInvalid {
+		t.Errorf("no inventory: %v", err)
+	}
+	if _, err := a.programForHost("arm64"); purser.KindOf(err) != purser.KindNotFound {
+		t.Errorf("a program that is not there: %v", err)
+	}
 }

@@ -98,7 +98,7 @@ type SourceConfig struct {
 
 // Schedules are cron expressions in UTC.
 type Schedules struct {
-	Collect   string `koanf:"collect"`   // Defaults to every hour at minute 7.
+	Collect   string `koanf:"collect"`   // Defaults to every minute.
 	Plan      string `koanf:"plan"`      // Defaults to every 5 seconds; it solves only when there is something new.
 	Reconcile string `koanf:"reconcile"` // Defaults to every 5 seconds.
 	Charge    string `koanf:"charge"`    // Defaults to every 15 seconds.
@@ -123,7 +123,7 @@ func DefaultConfig() Config {
 		Horizon: 24 * time.Hour, PlanTime: 10 * time.Second, SolverMemoryMiB: 1024, LogLevel: "info",
 		KeepLogs: 30 * 24 * time.Hour, KeepPlans: 90 * 24 * time.Hour, KeepPrices: 400 * 24 * time.Hour,
 		Sweeps: Schedules{
-			Collect: "0 7 * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *", Prune: "0 17 3 * * *", Hazard: "0 27 * * * *",
+			Collect: "0 * * * * *", Plan: "*/5 * * * * *", Reconcile: "*/5 * * * * *", Charge: "*/15 * * * * *", Rebalance: "0 */15 * * * *", Prune: "0 17 3 * * *", Hazard: "0 27 * * * *",
 			Attend: "*/2 * * * * *", Leavings: "0 1-59/5 * * * *",
 		},
 		Rebalance: RebalanceRule{Threshold: 0.5, MinGain: 1, MinShare: 0.05},

@@ -163,7 +163,7 @@ func (a *App) askHeadroom(ctx context.Context, name string, q providers.Quoter) 
 				continue // no price list says what machines of this type have
 			}
 			o.ObservedAt, o.ValidFrom, o.Source = now, now, source
-			o.Limit = r.Total // leases of ours that stand on it count against the limit
+			o.Limit = r.Free
 			if twin, ok := offers[o.ID()]; ok {
 				o.Limit += twin.Limit
 			}

@@ -105,15 +105,19 @@ func (a *App) agentSHA256() map[string]string {
 	return sums
 }
 
+func noProgram(arch string) error {
+	return &purser.Error{
+		Kind: purser.KindNotFound, Op: "app.Program", Message: "this server has no agent for " + arch,
+		Hint: "put purser-linux-" + arch + " into the folder that agent_programs names, and start the server again",
+	}
+}
+
 type programsPart struct{ *App }
 
 func (p programsPart) Program(arch string) (server.Program, error) {
 	have, ok := p.programs[arch]
 	if !ok {
-		return server.Program{}, &purser.Error{
-			Kind: purser.KindNotFound, Op: "app.Program", Message: "this server has no agent for " + arch,
-			Hint: "put purser-linux-" + arch + " into the folder that agent_programs names, and start the server again",
-		}
+		return server.Program{}, noProgram(arch)
 	}
 	return server.Program{Content: io.NewSectionReader(have.file, 0, have.size), SHA256: have.sha256}, nil
 }

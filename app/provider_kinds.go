@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -14,12 +15,14 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"purser"
+	"purser/jobfile"
 	"purser/providers"
 	"purser/providers/aws"
 	"purser/providers/azure"
 	"purser/providers/fake"
 	"purser/providers/gcp"
 	"purser/providers/kubernetes"
+	"purser/providers/ssh"
 )
 
 // providerKind is a provider that this program has.
@@ -49,6 +52,7 @@ func kindsOfProvider() []providerKind {
 		{name: "gcp", build: newGCPProvider, joinWithin: 10 * time.Minute, startUp: 3 * time.Minute, listEvery: 20 * time.Second, limit: providers.RateLimit{PerSecond: 5, Burst: 20}},
 		{name: "azure", build: newAzureProvider, joinWithin: 12 * time.Minute, startUp: 4 * time.Minute, listEvery: 20 * time.Second, limit: providers.RateLimit{PerSecond: 5, Burst: 20}},
 		{name: "kubernetes", build: newKubernetesProvider, joinWithin: 5 * time.Minute, startUp: 0, limit: providers.RateLimit{PerSecond: 20, Burst: 50}},
+		{name: "ssh", build: newSSHProvider, joinWithin: 2 * time.Minute, startUp: 0, listEvery: 10 * time.Second, limit: providers.RateLimit{PerSecond: 50, Burst: 100}},
 		{name: "fake", build: buildFake, joinWithin: time.Minute, startUp: 0, limit: providers.RateLimit{PerSecond: 200, Burst: 200}},
 	}
 }
@@ -128,6 +132,47 @@ func newKubernetesProvider(_ context.Context, a *App, c ProviderConfig) (provide
 		Kubeconfig: cmp.Or(c.Kubeconfig, kubeconfig()), Context: c.Context, Installation: a.installation, Namespace: c.Namespace, Prices: prices,
 		Image: c.Image, Checkpoints: kubernetes.Checkpoints{PVC: c.Checkpoints}, Queue: c.Queue, Now: a.now,
 	})
+}
+
+// newSSHProvider reads the inventory. Keys are those of its key file and of the agent of
+// SSH_AUTH_SOCK.
+func newSSHProvider(_ context.Context, a *App, c ProviderConfig) (providers.Provider, error) {
+	text, err := os.ReadFile(c.Inventory)
+	if err != nil {
+		return nil, purser.Errorf(purser.KindInvalid, "app.provider", "the inventory %s cannot be read: %w", c.Inventory, err)
+	}
+	inventory, err := jobfile.ParseInventory(c.Inventory, text)
+	if err != nil {
+		return nil, err
+	}
+	conf := ssh.Config{Installation: a.installation, KeyFile: inventory.KeyFile, AgentSocket: os.Getenv("SSH_AUTH_SOCK"), Program: a.programForHost, Now: a.now}
+	if conf.KeyFile != "" && !filepath.IsAbs(conf.KeyFile) {
+		conf.KeyFile = filepath.Join(filepath.Dir(c.Inventory), conf.KeyFile)
+	}
+	for _, h := range inventory.Hosts {
+		o := h.Offer
+		conf.Hosts = append(conf.Hosts, ssh.Host{
+			Name: o.InstanceType, Address: h.Address, Port: h.Port, User: h.User, HostKeys: h.HostKeys, Root: h.Root, Shape: o.Shape, Places: h.Places,
+			Region: o.Region, Zone: o.Zone, Country: o.Country, UnitPrice: o.UnitPrice, Source: o.Source, Drained: h.Drained,
+		})
+	}
+	pool, err := ssh.New(conf)
+	if err != nil {
+		return nil, err
+	}
+	a.undo = append(a.undo, func(context.Context) error { return pool.Close() })
+	return pool, nil
+}
+
+// programForHost is the agent's program as hosts get it.
+func (a *App) programForHost(arch string) (ssh.Program, error) {
+	p, ok := a.programs[arch]
+	if !ok {
+		return ssh.Program{}, noProgram(arch)
+	}
+	return ssh.Program{SHA256: p.sha256, Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(p.file, 0, p.size)), nil
+	}}, nil
 }
 
 // kubeconfig is the file that kubectl would read, or none within a cluster.

@@ -196,6 +196,51 @@ func (a *App) collectPrivate(ctx context.Context) error {
 	return failed
 }
 
+// refreshTime bounds the look at one's own capacity before a plan, and justLaunched is
+// for how long a provider may not count a machine that it was asked for.
+const (
+	refreshTime  = 5 * time.Second
+	justLaunched = 10 * time.Second
+)
+
+// refreshOwn has providers say what is free now, so that a plan is made with it. What
+// they said last stands where one does not answer in time.
+func (a *App) refreshOwn(ctx context.Context) {
+	own := slices.ContainsFunc(slices.Collect(maps.Values(a.providers)), func(p providers.Provider) bool {
+		_, ok := providers.As[providers.Offerer](p)
+		return ok && (p.Name() != localHolder || len(a.limits.Private) > 0)
+	})
+	if !own {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	if err := a.collectPrivate(ctx); err != nil && ctx.Err() == nil {
+		a.log.Debug("a plan is made with what was free before", slog.Any("error", err))
+	}
+}
+
+// leftOf takes off the limits of offers what leases have taken since they were seen.
+func leftOf(offers []purser.Offer, leases []purser.Lease) []purser.Offer {
+	since := map[purser.OfferID][]purser.Lease{}
+	for _, l := range leases {
+		since[l.Offer.ID()] = append(since[l.Offer.ID()], l)
+	}
+	out := slices.Clone(offers)
+	for i := range out {
+		o := &out[i]
+		if o.Limit <= 0 {
+			continue
+		}
+		for _, l := range since[o.ID()] {
+			if l.LaunchedAt.IsZero() || l.LaunchedAt.After(o.ObservedAt.Add(-justLaunched)) {
+				o.Limit = max(0, o.Limit-1)
+			}
+		}
+	}
+	return out
+}
+
 // sourceOf is the feed of what a provider has of its own.
 func sourceOf(provider string) string { return "own:" + provider }
 

@@ -104,11 +104,12 @@ func snapshotKey(s postgres.Snapshot) (key uint64, waits bool) {
 // more are jobs that are planned beside what is there. keep leaves what runs where
 // it is. limit bounds the search.
 func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.Job, keep bool, limit time.Duration) (purser.Plan, error) {
+	a.refreshOwn(ctx)
 	offers, err := a.db.Offers(ctx, postgres.OfferFilter{})
 	if err != nil {
 		return purser.Plan{}, err
 	}
-	offers, err = a.affordable(ctx, a.usable(offers))
+	offers, err = a.affordable(ctx, a.usable(leftOf(offers, snap.Leases)))
 	if err != nil {
 		return purser.Plan{}, err
 	}

@@ -41,6 +41,8 @@ type Provider interface {
 
 // Offerer is a Provider with capacity of its own, which it lists as offers.
 type Offerer interface {
+	// Offers lists what can be had now; Limit counts the machines that are free at
+	// ObservedAt, besides those that leases have. Reads only.
 	Offers(ctx context.Context) ([]purser.Offer, error)
 }
 

@@ -3,7 +3,7 @@
 # it from Debian; elsewhere the shell at least parses them.
 set -eu
 
-scripts="scripts/*.sh .ci/run"
+scripts="scripts/*.sh providers/bootstrap/testdata/script.golden providers/ssh/scripts/*.sh .ci/run"
 if ! command -v shellcheck >/dev/null 2>&1; then
     sh scripts/apt.sh shellcheck || true
 fi
@@ -13,5 +13,5 @@ if command -v shellcheck >/dev/null 2>&1; then
     exit 0
 fi
 echo "shellcheck is not here (apt-get install shellcheck); the scripts are only parsed."
-for script in scripts/*.sh; do sh -n "$script"; done
+for script in scripts/*.sh providers/bootstrap/testdata/script.golden providers/ssh/scripts/*.sh; do sh -n "$script"; done
 bash -n .ci/run

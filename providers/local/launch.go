@@ -87,21 +87,37 @@ func (p *Provider) owns(o purser.Offer) bool {
 	return false
 }
 
+// live reads the machines that are not gone.
+func (p *Provider) live() ([]machine, error) {
+	entries, err := os.ReadDir(filepath.Join(p.Dir, leasesDir))
+	if err != nil {
+		return nil, err
+	}
+	var out []machine
+	for _, e := range entries {
+		m, err := readMachine(filepath.Join(p.Dir, leasesDir, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && m.State == stateGone {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
 // room says whether one more machine may be started: own hosts up to their count,
 // stand-ins up to MaxMachines.
 func (p *Provider) room(m machine, offer purser.Offer) error {
-	entries, err := os.ReadDir(filepath.Join(p.Dir, leasesDir))
+	all, err := p.live()
 	if err != nil {
 		return err
 	}
 	live, same := 0, 0
-	for _, e := range entries {
-		other, err := readMachine(filepath.Join(p.Dir, leasesDir, e.Name()))
-		if errors.Is(err, fs.ErrNotExist) || (err == nil && (other.State == stateGone || other.Private != m.Private)) {
+	for _, other := range all {
+		if other.Private != m.Private {
 			continue
-		}
-		if err != nil {
-			return err
 		}
 		live++
 		if other.Offer == m.Offer {

@@ -103,11 +103,24 @@ const leasesDir = "leases"
 // Name is local.
 func (p *Provider) Name() string { return Name }
 
-// Offers lists the operator's own hosts.
+// Offers lists the operator's own hosts, with those that are free as Limit.
 func (p *Provider) Offers(context.Context) ([]purser.Offer, error) {
 	var out []purser.Offer
+	used := map[purser.OfferID]int{}
+	if len(p.Hosts) > 0 {
+		live, err := p.live()
+		if err != nil {
+			return nil, purser.Wrap(purser.KindUnavailable, "local.Offers", err)
+		}
+		for _, m := range live {
+			if m.Private {
+				used[m.Offer]++
+			}
+		}
+	}
 	for _, h := range p.Hosts {
 		o := p.offer(h)
+		o.Limit = max(0, o.Limit-used[o.ID()])
 		if err := o.Check(); err != nil {
 			return nil, err
 		}

@@ -343,6 +343,9 @@ func TestCapacity(t *testing.T) {
 	if _, err := p.Launch(t.Context(), own("lease-4")); err != nil {
 		t.Fatalf("an own host beside the stand-ins: %v", err)
 	}
+	if offers, err := p.Offers(t.Context()); err != nil || offers[0].Limit != 0 {
+		t.Errorf("with its only place taken: %+v, %v", offers, err)
+	}
 	if _, err := p.Launch(t.Context(), own("lease-5")); purser.KindOf(err) != purser.KindNoCapacity || err == nil {
 		t.Fatalf("an own host that is in use: %v", err)
 	}

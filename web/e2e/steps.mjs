@@ -96,6 +96,9 @@ export async function pricesHaveAges(page) {
   must((await prices.count()) > 5, `only ${await prices.count()} prices are shown`);
   for (const text of await prices.allInnerTexts()) must(/(list of \d+ \w+ \d{4}|seen (just now|\d+ \S+ ago))$/.test(text.trim()), `a price has no age: ${text}`);
   must((await page.locator(".sources tbody tr").count()) > 0, "no source of prices is named");
+  const local = page.locator(".providers tbody tr", { has: page.getByRole("rowheader", { name: /^local/ }) });
+  await until("the provider of this host to be listed", 15_000, async () => (await local.locator(".state").innerText()) === "ok");
+  must((await page.locator(".providers .panel-foot").innerText()).includes("nothing is bought"), "the rehearsal is not told where machines come from");
 }
 
 /** @param {Page} page @param {Server} server */
