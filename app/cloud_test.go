@@ -340,6 +340,20 @@ func TestAttendRunsATaskToItsEnd(t *testing.T) {
 	}
 }
 
+// Machines are attended wherever a provider runs tasks itself, and nowhere else.
+func TestAttendIsScheduled(t *testing.T) {
+	w, _ := newRunnerWorld(t)
+	w.restUnneeded()
+	if w.sweeps.list["attend"].schedule == nil {
+		t.Error("nobody attends the tasks of a provider that runs them itself")
+	}
+	w.enable(fake.Name, w.cloud.Provider(w.installation))
+	w.restUnneeded()
+	if w.sweeps.list["attend"].schedule != nil {
+		t.Error("machines with agents are attended")
+	}
+}
+
 // A cluster that does not answer for a while is believed to run on; one that is asked
 // to stop gives its checkpoint.
 func TestAttendThroughAnOutageAndADrain(t *testing.T) {

@@ -49,6 +49,9 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[postgres.LeaseStep
 	if err == nil {
 		again, err = w.app.fleet.Step(ctx, l.ID)
 	}
+	if err == nil && again < 0 {
+		w.app.turnElsewhere(ctx, l.ID)
+	}
 	switch {
 	case err != nil && purser.KindOf(err) == purser.KindNotFound:
 		return river.JobCancel(err)
@@ -58,6 +61,15 @@ func (w *stepWorker) Work(ctx context.Context, job *river.Job[postgres.LeaseStep
 		return river.JobSnooze(again)
 	}
 	return nil
+}
+
+// turnElsewhere has a plan made at once for what a machine that was refused, or could
+// not join, was to run.
+func (a *App) turnElsewhere(ctx context.Context, id purser.LeaseID) {
+	l, err := a.db.Lease(ctx, id)
+	if err == nil && l.RunningAt.IsZero() && (l.State == purser.LeaseFailed || l.State == purser.LeaseDraining) {
+		a.sweeps.kick("plan")
+	}
 }
 
 func (a *App) startRiver(work context.Context) error {

@@ -115,9 +115,6 @@ func (a *App) newSweeps() (*sweeps, error) {
 		if w.host {
 			name += "@" + a.host // each host lists its own machines
 		}
-		if w.name == "attend" && !a.hasRunners() {
-			schedule = nil
-		}
 		s.list[w.name] = &sweep{name: name, schedule: schedule, timeout: w.timeout, run: w.run, kicked: make(chan struct{}, 1)}
 	}
 	return s, s.addSources(a)
@@ -154,7 +151,16 @@ func (s *sweeps) addSources(a *App) error {
 	return nil
 }
 
+// restUnneeded takes sweeps that have nothing to do off the schedule, once it is known
+// which providers there are.
+func (a *App) restUnneeded() {
+	if !a.hasRunners() {
+		a.sweeps.list["attend"].schedule = nil
+	}
+}
+
 func (a *App) startSweeps(work context.Context) error {
+	a.restUnneeded()
 	for _, w := range a.sweeps.list {
 		last, err := a.db.LastRun(work, w.name)
 		if err != nil {
