@@ -43,7 +43,7 @@ require:
 build: require $(SOLVER) $(PAGE) ## Build bin/purser with the solver and the page inside
 	@sh scripts/assets.sh
 	@$(STEP) "go build (minutes the first time, seconds after that)" \
-	  $(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/purser ./cmd/purser
+	  $(GO) build -ldflags "-s -w -X main.version=$(VERSION)" -o bin/purser ./cmd/purser
 
 # purser replaces the shell, so Ctrl-C reaches it once and make waits for its end.
 .PHONY: run

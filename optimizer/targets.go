@@ -293,31 +293,14 @@ func (p *Problem) keysByCost(c int) []massKey {
 	return keys
 }
 
-// cheapestMass puts everything where it is cheapest; what has to survive, into as many of the cheapest domains as that needs at the
-// least.
+// cheapestMass puts everything where it is cheapest; what has to survive, see survivingMass.
 func (p *Problem) cheapestMass(c int) mass {
 	cl := &p.classes[c]
-	keys := p.keysByCost(c)
-	domains := cl.domainsNeeded()
-	out, seen := mass{}, map[int32]bool{}
-	for _, k := range keys {
-		if int64(len(seen)) == domains {
-			break
-		}
-		if !seen[k.domain] {
-			seen[k.domain] = true
-			out[k] = float64(cl.replicas()) / float64(domains)
-		}
+	switch {
+	case cl.spare == 0:
+		return mass{p.keysByCost(c)[0]: float64(cl.replicas())}
+	case len(cl.variants) == 1:
+		return p.evenMass(c) // fewest replicas: machines are shared with others
 	}
-	return out
-}
-
-// domainsNeeded is into how many domains the least number of replicas has to be spread. More replicas can do with fewer, see
-// fewestDomains.
-func (c *class) domainsNeeded() int64 {
-	if c.spare == 0 {
-		return 1
-	}
-	in := max(c.least-c.spare, 1)
-	return (c.least + in - 1) / in
+	return p.survivingMass(c)
 }
