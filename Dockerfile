@@ -24,7 +24,7 @@ COPY . .
 COPY --from=page /src/node_modules/highs node_modules/highs
 COPY --from=page /src/web/dist web/dist
 RUN go generate ./optimizer/highs && \
-    go build -ldflags "-X main.version=$VERSION" -o /purser ./cmd/purser
+    go build -ldflags "-s -w -X main.version=$VERSION" -o /purser ./cmd/purser
 
 # 3. What runs. Purser starts Debian's Postgres itself, as its own user; the cluster
 #    that the package would set up is not made.

@@ -129,7 +129,7 @@ func TestSpendLimitOfTheMonth(t *testing.T) {
 
 func TestMarketKnowsWhatOthersUse(t *testing.T) {
 	q := purser.Quota{Name: "fake/small", Unit: purser.QuotaMachines, Limit: 10, Provider: fake.Name}
-	cents := purser.Quota{Name: "cents", Unit: purser.QuotaCents, Limit: 1000, Provider: fake.Name}
+	cents := purser.Quota{Name: "cents", Unit: purser.QuotaCents, Limit: 1000}
 	lease := func(id purser.LeaseID, state purser.LeaseState) purser.Lease {
 		return purser.Lease{ID: id, Holder: fake.Name, State: state, Offer: small("z1", purser.OnDemand, 2)}
 	}
@@ -137,15 +137,17 @@ func TestMarketKnowsWhatOthersUse(t *testing.T) {
 	var m market
 	m.heard(fake.Name, providers.Headroom{Quotas: []purser.Quota{q, cents}, Used: map[string]int64{"fake/small": 5}}, live, noon)
 	got := map[string]int64{}
-	for _, q := range m.quotas(live) {
-		got[q.Name] = q.Limit
+	for _, q := range m.quotas() {
+		if got[q.Name] = q.Limit; q.Provider != fake.Name {
+			t.Errorf("%+v binds other clouds too", q)
+		}
 	}
-	// 5 are used, 2 of them ours, so 3 are others'; one of ours still ends.
-	if got["fake/small"] != 10-3-1 || got["cents"] != 1000-200 {
+	// 5 are used, 2 of them ours, so 3 are others'.
+	if got["fake/small"] != 10-3 || got["cents"] != 1000 {
 		t.Errorf("left: %v", got)
 	}
 	var none market
-	if left := none.quotas(live); len(left) != 0 {
+	if left := none.quotas(); len(left) != 0 {
 		t.Errorf("of a cloud that said nothing: %v", left)
 	}
 }
@@ -436,8 +438,8 @@ func (s sweeper) Sweep(context.Context, time.Duration) (int, error) {
 func TestLeftOfOffers(t *testing.T) {
 	o, free := small("z1", purser.Private, 0), small("z2", purser.OnDemand, 1)
 	o.Limit, o.ObservedAt, free.Limit = 5, noon, purser.Unlimited
-	lease := func(at time.Time) purser.Lease { return purser.Lease{ID: "l", Offer: o, LaunchedAt: at} }
-	leases := []purser.Lease{lease(time.Time{}), lease(noon.Add(time.Second)), lease(noon.Add(-time.Second)), lease(noon.Add(-time.Minute)), {ID: "x", Offer: free}}
+	lease := func(at time.Time) purser.Lease { return purser.Lease{ID: "l", Offer: o, Instance: "i", LaunchedAt: at} }
+	leases := []purser.Lease{{Offer: o, LaunchedAt: noon.Add(-time.Hour)}, lease(noon.Add(time.Second)), lease(noon.Add(-time.Second)), lease(noon.Add(-time.Minute)), {ID: "x", Offer: free}}
 	left := leftOf([]purser.Offer{o, free}, leases)
 	if left[0].Limit != 2 || left[1].Limit != purser.Unlimited || o.Limit != 5 {
 		t.Errorf("left: %d and %d", left[0].Limit, left[1].Limit)

@@ -148,6 +148,9 @@ func (c Config) checkProviders(bad func(key, message string) error) error {
 		case paid(name) && name != "gcp" && len(p.Regions) == 0:
 			return bad(key+".regions", "name the regions where machines may be launched, such as [us-east-1]")
 		}
+		if field, place := p.stray(name); field != "" {
+			return bad(key+"."+field+"."+place, fmt.Sprintf("it lies in none of the regions %s, and nothing would use it: subnets are by zone id (aws: use1-az1) or region (azure), security groups by region", strings.Join(p.Regions, ", ")))
+		}
 		for accelerator, price := range p.Prices {
 			if !within(price, 1e6) {
 				return bad(key+".prices."+accelerator, "a price is not negative, and at most a million USD an hour")
@@ -163,6 +166,24 @@ func (c Config) checkProviders(bad func(key, message string) error) error {
 		}
 	}
 	return nil
+}
+
+// stray finds a setting of a place that is in no enabled region. Machines would come
+// without it, in the default network.
+func (p ProviderConfig) stray(name string) (field, place string) {
+	for _, zone := range slices.Sorted(maps.Keys(p.Subnets)) {
+		if !slices.ContainsFunc(p.Regions, func(r string) bool {
+			return zone == r && name == "azure" || strings.HasPrefix(zone, zoneIDPrefix(r)+"-") && name == "aws"
+		}) {
+			return "subnets", zone
+		}
+	}
+	for _, region := range slices.Sorted(maps.Keys(p.SecurityGroups)) {
+		if !slices.Contains(p.Regions, region) {
+			return "security_groups", region
+		}
+	}
+	return "", ""
 }
 
 func (c Config) whereabouts() string {
@@ -182,16 +203,7 @@ func unreachable(publicURL string) bool {
 	return ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
-// spendQuotas are the limit as the optimizer knows it: draining machines still cost.
-func (c Config) spendQuota(draining []purser.Lease) (purser.Quota, bool) {
-	q := purser.Quota{Name: "spend limit", Unit: purser.QuotaCents, Limit: int64(c.SpendLimit.PerHour * 100)}
-	if c.SpendLimit.PerHour == 0 {
-		return q, false
-	}
-	gone := int64(0)
-	for _, l := range draining {
-		gone += q.Weight(l.Offer)
-	}
-	q.Limit = max(0, q.Limit-(gone+999)/1000)
-	return q, true
+// spendQuota is the limit as the optimizer knows it.
+func (c Config) spendQuota() (purser.Quota, bool) {
+	return purser.Quota{Name: "spend limit", Unit: purser.QuotaCents, Limit: int64(c.SpendLimit.PerHour * 100)}, c.SpendLimit.PerHour != 0
 }

@@ -30,9 +30,9 @@ func TestProvidersAreConfigured(t *testing.T) {
 	if c.Providers["kubernetes"].Prices["H100"] != 2.5 || c.SpendLimit != (SpendLimit{PerHour: 20.5, PerMonth: 4000}) {
 		t.Errorf("%+v", c)
 	}
-	q, ok := c.spendQuota([]purser.Lease{{Offer: small("z", purser.OnDemand, 2)}, {Offer: small("z", purser.Private, 9)}})
-	if !ok || q.Limit != 2050-200 || q.Weight(small("z", purser.OnDemand, 0.015)) != 1500 || q.Weight(small("z", purser.Private, 1)) != 0 {
-		t.Errorf("the limit that is left while $2 an hour still ends: %+v", q)
+	q, ok := c.spendQuota()
+	if !ok || q.Limit != 2050 || q.Weight(small("z", purser.OnDemand, 0.015)) != 1500 || q.Weight(small("z", purser.Private, 1)) != 0 {
+		t.Errorf("the limit: %+v", q)
 	}
 	if c, err = LoadConfig(written(t, "c.yaml", "providers:\n"), nil); err != nil || len(c.Providers) != 0 {
 		t.Errorf("an empty section: %+v, %v", c.Providers, err)
@@ -57,6 +57,9 @@ func TestProvidersThatMayNotBe(t *testing.T) {
 		"a wrong address":        {"providers: {fake: {url: 'ftp://a'}}\n", "providers.fake.url"},
 		"a pool without hosts":   {"providers: {ssh: {}}\n", "providers.ssh.inventory"},
 		"a list for a provider":  {"providers: [aws]\n", "providers"},
+		"a subnet by zone name":  {limit + "providers: {aws: {regions: [us-east-1], subnets: {us-east-1a: subnet-1}}}\n", "providers.aws.subnets.us-east-1a"},
+		"a subnet elsewhere":     {limit + "providers: {aws: {regions: [us-east-1], subnets: {use2-az1: subnet-1}}}\n", "providers.aws.subnets.use2-az1"},
+		"a group elsewhere":      {limit + "providers: {azure: {regions: [westeurope], subnets: {westeurope: s}, security_groups: {eastus: g}}}\n", "security_groups.eastus"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			alone(t)

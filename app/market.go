@@ -54,9 +54,12 @@ type standing struct {
 // heard takes an answer in; live are the leases that stood when it was asked for.
 func (m *market) heard(provider string, h providers.Headroom, live []purser.Lease, now time.Time) {
 	known := headroom{quotas: slices.Clone(h.Quotas), others: map[string]int64{}, said: h, at: now}
-	for _, q := range h.Quotas {
+	asked := slices.DeleteFunc(slices.Clone(live), func(l purser.Lease) bool { return l.State == purser.LeasePlanned })
+	for i := range known.quotas {
+		q := &known.quotas[i]
+		q.Provider = provider // an account's limit binds nobody else
 		if used, told := h.Used[q.Name]; told {
-			known.others[q.Name] = max(0, used*1000-taken(q, provider, live))
+			known.others[q.Name] = max(0, used*1000-taken(*q, asked))
 		}
 	}
 	m.mu.Lock()
@@ -114,26 +117,21 @@ func failureOf(err error, at time.Time) *api.ProviderFailure {
 }
 
 // taken is what leases take of a quota, in thousandths of its unit.
-func taken(q purser.Quota, provider string, leases []purser.Lease) (sum int64) {
+func taken(q purser.Quota, leases []purser.Lease) (sum int64) {
 	for _, l := range leases {
-		if l.Holder == provider && l.State != purser.LeasePlanned {
-			sum += q.Weight(l.Offer)
-		}
+		sum += q.Weight(l.Offer)
 	}
 	return sum
 }
 
-// quotas are the limits that are left to us, for a plan: without what others use and
-// without what still ends.
-func (m *market) quotas(leases []purser.Lease) []purser.Quota {
+// quotas are the limits that are left to us: without what others use.
+func (m *market) quotas() []purser.Quota {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var out []purser.Quota
 	for _, provider := range slices.Sorted(maps.Keys(m.headroom)) {
-		ending := slices.DeleteFunc(slices.Clone(leases), func(l purser.Lease) bool { return l.State != purser.LeaseDraining })
 		for _, q := range m.headroom[provider].quotas {
-			used := m.headroom[provider].others[q.Name] + taken(q, provider, ending)
-			q.Limit = max(0, q.Limit-(used+999)/1000)
+			q.Limit = max(0, q.Limit-(m.headroom[provider].others[q.Name]+999)/1000)
 			out = append(out, q)
 		}
 	}
@@ -145,16 +143,16 @@ func (m *market) quotas(leases []purser.Lease) []purser.Quota {
 func (a *App) askHeadroom(ctx context.Context, name string, q providers.Quoter) error {
 	ctx, cancel := context.WithTimeout(ctx, headroomTime)
 	defer cancel()
-	h, err := q.Quotas(ctx)
-	if err != nil {
-		return err
-	}
 	live, err := a.db.LiveLeases(ctx)
 	if err != nil {
 		return err
 	}
-	a.market.heard(name, h, live, a.now())
-	source, now := pricing.SourceReserved+name, a.now()
+	source, now := pricing.SourceReserved+name, a.now() // what is launched while the answer comes may not be in it
+	h, err := q.Quotas(ctx)
+	if err != nil {
+		return err
+	}
+	a.market.heard(name, h, live, now)
 	offers := map[purser.OfferID]purser.Offer{}
 	for _, r := range h.Reserved {
 		if !r.From.After(now) && (r.Until.IsZero() || r.Until.After(now)) {
@@ -234,17 +232,35 @@ func (a *App) listenToClouds(ctx context.Context) {
 		if !ok {
 			continue
 		}
-		a.background.Go(func() {
-			err := in.Interruptions(ctx, func(ctx context.Context, n providers.Interruption) error {
-				err := a.fleet.Interrupted(ctx, n)
-				a.sweeps.kick("reconcile")
-				return err
-			})
-			if err != nil && ctx.Err() == nil {
-				a.market.change(name, func(s *standing) { s.notices = failureOf(err, a.now()) })
-				a.log.Error("notices of a cloud cannot be heard; its machines are looked after by listing alone", slog.String("provider", name), slog.Any("error", err))
-			}
+		a.background.Go(func() { a.listenTo(ctx, name, in) })
+	}
+}
+
+// The pauses before a cloud that refused to tell of interruptions is asked again:
+// permissions and credentials are mended while the server runs.
+const (
+	firstDeaf = time.Minute
+	mostDeaf  = 10 * time.Minute
+)
+
+// listenTo takes in a cloud's notices, past refusals, until ctx ends.
+func (a *App) listenTo(ctx context.Context, name string, in providers.Interrupter) {
+	for pause := firstDeaf; ctx.Err() == nil; pause = min(2*pause, mostDeaf) {
+		err := in.Interruptions(ctx, func(ctx context.Context, n providers.Interruption) error {
+			a.market.change(name, func(s *standing) { s.notices = nil })
+			err := a.fleet.Interrupted(ctx, n)
+			a.sweeps.kick("reconcile")
+			return err
 		})
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		a.market.change(name, func(s *standing) { s.notices = failureOf(err, a.now()) })
+		a.log.Error("notices of a cloud cannot be heard; its machines are looked after by listing alone", slog.String("provider", name), slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
 	}
 }
 

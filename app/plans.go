@@ -45,11 +45,7 @@ func (p plansPart) WhatIf(ctx context.Context, jobs []purser.Job) (api.Plan, err
 	if err != nil {
 		return api.Plan{}, err
 	}
-	names := map[purser.JobID]string{}
-	for i := range jobs {
-		jobs[i].ID = purser.JobID("whatif-" + jobs[i].Project + "/" + jobs[i].Name)
-		names[jobs[i].ID] = jobs[i].Name
-	}
+	names := named(jobs)
 	plan, err := p.solve(ctx, snap, jobs, true, p.askedTime())
 	if err != nil {
 		return api.Plan{}, err

@@ -27,7 +27,10 @@ func (a *App) pools(ctx context.Context, l purser.Lease) ([]purser.Offer, error)
 	if err != nil || mindsZone(snap, l.ID) {
 		return nil, err
 	}
-	most := purser.USDPerHour(float64(l.Offer.UnitPrice) * (1 + poolMargin))
+	most := l.Offer.UnitPrice
+	if a.roomForPools(snap.Leases) {
+		most = purser.USDPerHour(float64(most) * (1 + poolMargin))
+	}
 	now := a.now()
 	return slices.DeleteFunc(a.usable(offers), func(o purser.Offer) bool {
 		cools := slices.ContainsFunc(snap.Failed, func(f postgres.FailedOffer) bool {
@@ -35,6 +38,20 @@ func (a *App) pools(ctx context.Context, l purser.Lease) ([]purser.Offer, error)
 		})
 		return o.InstanceType != l.Offer.InstanceType || o.Shape != l.Offer.Shape || o.Zone == "" || o.UnitPrice > most || cools
 	}), nil
+}
+
+// roomForPools says whether the spend limit holds even if every spot machine that has yet
+// to run comes from the dearest pool.
+func (a *App) roomForPools(leases []purser.Lease) bool {
+	q, limited := a.config.spendQuota()
+	sum := int64(0)
+	for _, l := range leases {
+		if l.Offer.Option == purser.Spot && l.RunningAt.IsZero() {
+			l.Offer.UnitPrice = purser.USDPerHour(float64(l.Offer.UnitPrice) * (1 + poolMargin))
+		}
+		sum += q.Weight(l.Offer)
+	}
+	return !limited || sum <= q.Limit*1000
 }
 
 // mindsZone says whether a task that goes to the lease must be in its zone: the user

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"purser"
@@ -144,25 +145,20 @@ func (a *App) sourcePrivate() string { return "private@" + a.host }
 // collectPrivate stores what providers have of their own as offers. The operator
 // declared it, so it needs no sieve; what is declared no longer is gone. How the price
 // was found (given, from power, from amortization) is part of the source's name.
-func (a *App) collectPrivate(ctx context.Context) error {
+func (a *App) collectPrivate(ctx context.Context) error { return a.collectWithin(ctx, ownTime) }
+
+// collectWithin is collectPrivate with a time for providers to answer in.
+func (a *App) collectWithin(ctx context.Context, limit time.Duration) error {
 	now := a.now()
 	known, err := a.db.Sources(ctx)
 	if err != nil {
 		return err
 	}
-	groups := map[string][]purser.Offer{a.sourcePrivate(): nil}
+	groups := map[string][]purser.Offer{}
 	var failed error // of providers that did not answer
-	for _, s := range known {
-		if s.Name == a.sourcePrivate() || strings.HasPrefix(s.Name, a.sourcePrivate()+":") {
-			groups[s.Name] = nil
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(a.providers)) {
-		o, ok := providers.As[providers.Offerer](a.providers[name])
-		if !ok {
-			continue
-		}
-		offers, err := o.Offers(ctx)
+	answers := a.askOwn(ctx, limit)
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		offers, err := answers[name].offers, answers[name].err
 		if err != nil && name == localHolder {
 			return err
 		} else if err != nil { // its last good offers stand
@@ -172,7 +168,12 @@ func (a *App) collectPrivate(ctx context.Context) error {
 		own := a.sourcePrivate()
 		if name != localHolder {
 			own = sourceOf(name) // the same from every host
-			groups[own] = nil
+		}
+		groups[own] = nil
+		for _, s := range known { // what nothing is left of is gone
+			if strings.HasPrefix(s.Name, own+":") {
+				groups[s.Name] = nil
+			}
 		}
 		for _, offer := range offers {
 			source := own
@@ -196,9 +197,41 @@ func (a *App) collectPrivate(ctx context.Context) error {
 	return failed
 }
 
-// refreshTime bounds the look at one's own capacity before a plan, and justLaunched is
-// for how long a provider may not count a machine that it was asked for.
+// ownOffers are what a provider has of its own.
+type ownOffers struct {
+	offers []purser.Offer
+	err    error
+}
+
+// askOwn asks all providers at once, so that one that is slow holds up no other.
+func (a *App) askOwn(ctx context.Context, limit time.Duration) map[string]ownOffers {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var (
+		mu  sync.Mutex
+		all sync.WaitGroup
+		out = map[string]ownOffers{}
+	)
+	for name, p := range a.providers {
+		o, ok := providers.As[providers.Offerer](p)
+		if !ok {
+			continue
+		}
+		all.Go(func() {
+			offers, err := o.Offers(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			out[name] = ownOffers{offers, err}
+		})
+	}
+	all.Wait()
+	return out
+}
+
+// ownTime bounds an answer about one's own capacity, refreshTime one before a plan, and
+// justLaunched is for how long a provider may not count a machine that it was asked for.
 const (
+	ownTime      = 2 * time.Minute
 	refreshTime  = 5 * time.Second
 	justLaunched = 10 * time.Second
 )
@@ -213,9 +246,7 @@ func (a *App) refreshOwn(ctx context.Context) {
 	if !own {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, refreshTime)
-	defer cancel()
-	if err := a.collectPrivate(ctx); err != nil && ctx.Err() == nil {
+	if err := a.collectWithin(ctx, refreshTime); err != nil && ctx.Err() == nil {
 		a.log.Debug("a plan is made with what was free before", slog.Any("error", err))
 	}
 }
@@ -233,7 +264,8 @@ func leftOf(offers []purser.Offer, leases []purser.Lease) []purser.Offer {
 			continue
 		}
 		for _, l := range since[o.ID()] {
-			if l.LaunchedAt.IsZero() || l.LaunchedAt.After(o.ObservedAt.Add(-justLaunched)) {
+			// One without an instance may not have reached its provider yet.
+			if l.Instance == "" || l.LaunchedAt.After(o.ObservedAt.Add(-justLaunched)) {
 				o.Limit = max(0, o.Limit-1)
 			}
 		}

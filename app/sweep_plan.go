@@ -104,28 +104,41 @@ func snapshotKey(s postgres.Snapshot) (key uint64, waits bool) {
 // more are jobs that are planned beside what is there. keep leaves what runs where
 // it is. limit bounds the search.
 func (a *App) solve(ctx context.Context, snap postgres.Snapshot, more []purser.Job, keep bool, limit time.Duration) (purser.Plan, error) {
-	a.refreshOwn(ctx)
-	offers, err := a.db.Offers(ctx, postgres.OfferFilter{})
+	in, err := a.inputNow(ctx, snap, more, keep)
 	if err != nil {
 		return purser.Plan{}, err
 	}
-	offers, err = a.affordable(ctx, a.usable(leftOf(offers, snap.Leases)))
-	if err != nil {
-		return purser.Plan{}, err
-	}
-	in := a.input(snap, offers, keep)
-	in.Jobs = append(in.Jobs, more...)
-	problem, err := optimizer.NewProblem(in)
-	if err != nil {
-		return purser.Plan{}, err
-	}
-	plan, err := solveWithin(ctx, a.solver, problem, limit)
+	plan, err := a.solveInput(ctx, in, limit)
 	if err != nil {
 		return purser.Plan{}, err
 	}
 	plan.ID, plan.CreatedAt, plan.Rehearsal = purser.PlanID(postgres.NewID("plan", a.now())), snap.At, a.rehearsal
 	plan.Setbacks = setbacks(snap.Failed, a.now())
 	return plan, nil
+}
+
+// inputNow is what a plan is made from now.
+func (a *App) inputNow(ctx context.Context, snap postgres.Snapshot, more []purser.Job, keep bool) (optimizer.Input, error) {
+	a.refreshOwn(ctx)
+	offers, err := a.db.Offers(ctx, postgres.OfferFilter{})
+	if err != nil {
+		return optimizer.Input{}, err
+	}
+	offers, err = a.affordable(ctx, a.usable(leftOf(offers, snap.Leases)))
+	if err != nil {
+		return optimizer.Input{}, err
+	}
+	in := a.input(snap, offers, keep)
+	in.Jobs = append(in.Jobs, more...)
+	return in, nil
+}
+
+func (a *App) solveInput(ctx context.Context, in optimizer.Input, limit time.Duration) (purser.Plan, error) {
+	problem, err := optimizer.NewProblem(in)
+	if err != nil {
+		return purser.Plan{}, err
+	}
+	return solveWithin(ctx, a.solver, problem, limit)
 }
 
 // input turns a snapshot into the optimizer's words.
@@ -143,28 +156,28 @@ func (a *App) input(snap postgres.Snapshot, offers []purser.Offer, keep bool) op
 	in := optimizer.Input{Now: now, Horizon: a.config.Horizon, Offers: offers, Jobs: snap.Jobs, KeepPlacements: keep, StartUp: a.startUp, Hazard: hazardOf(snap.Hazards)}
 	in.Held = heldLeases(snap, price)
 	in.Needs = needs(snap, in.Held, now)
-	in.Quotas = append(append([]purser.Quota{}, snap.Quotas...), a.limits.Quotas...)
-	var draining []purser.Lease
-	here := 0
-	for _, l := range snap.Leases {
-		if l.State == purser.LeaseDraining {
-			draining = append(draining, l)
-			if l.Holder == localHolder {
-				here++
-			}
-		}
-	}
-	// What stands in for machines is bounded; a machine that still ends takes a place.
-	limit := purser.Quota{Name: "machines of this host", Unit: purser.QuotaMachines, Limit: int64(max(0, a.config.MaxMachines-here))}
+	// What stands in for machines is bounded.
+	limit := purser.Quota{Name: "machines of this host", Unit: purser.QuotaMachines, Limit: int64(max(0, a.config.MaxMachines))}
 	if !a.rehearsal {
 		limit.Provider = localHolder
 	}
-	in.Quotas = append(in.Quotas, limit)
-	in.Quotas = append(in.Quotas, a.market.quotas(snap.Leases)...)
-	if q, ok := a.config.spendQuota(draining); ok {
+	in.Quotas = slices.Concat(snap.Quotas, a.limits.Quotas, []purser.Quota{limit}, a.market.quotas())
+	if q, ok := a.config.spendQuota(); ok {
 		in.Quotas = append(in.Quotas, q)
 	}
+	ending := unheld(snap.Leases, in.Held)
+	for i, q := range in.Quotas {
+		in.Quotas[i].Limit = max(0, q.Limit-(taken(q, ending)+999)/1000)
+	}
 	return in
+}
+
+// unheld are the leases that a plan does not count on, and whose machines are still
+// there: they end, or what runs on them does.
+func unheld(leases []purser.Lease, held []optimizer.Held) []purser.Lease {
+	return slices.DeleteFunc(slices.Clone(leases), func(l purser.Lease) bool {
+		return slices.ContainsFunc(held, func(h optimizer.Held) bool { return h.Lease.ID == l.ID })
+	})
 }
 
 // maxSetbacks bounds what a plan tells of the hour before it.

@@ -76,6 +76,7 @@ type Timing struct {
 	ListEvery    map[string]time.Duration // by provider, how often its machines are listed at most. Defaults to every turn.
 	LaunchTime   time.Duration            // for a provider to give a definite answer. Defaults to 10 min.
 	DrainTime    time.Duration            // for an agent to stop its tasks. Defaults to 30 s.
+	StopTime     time.Duration            // for a machine that stops to be gone, before it is told again. Defaults to 3 min.
 	CallTimeout  time.Duration            // of one call to a provider. Defaults to 60 s.
 	Poll         time.Duration            // between two looks at a machine. Defaults to 1 s.
 	OrphanGrace  time.Duration            // Defaults to 30 s.
@@ -98,6 +99,7 @@ func (t Timing) withDefaults() Timing {
 	}
 	def(&t.LaunchTime, 10*time.Minute)
 	def(&t.DrainTime, 30*time.Second)
+	def(&t.StopTime, 3*time.Minute)
 	def(&t.CallTimeout, 60*time.Second)
 	def(&t.Poll, time.Second)
 	def(&t.OrphanGrace, 30*time.Second)
@@ -112,8 +114,10 @@ func (t Timing) withDefaults() Timing {
 // Fleet carries out plans. It is safe for concurrent use.
 type Fleet struct {
 	Config
-	idle   *idleness
-	listed *listedTimes
+	idle    *moments // since when leases have been without work; forgetting it keeps a machine a little longer
+	pending *moments // when machines had not begun yet; forgetting it gives one less time to join
+	listed  *listedTimes
+	offered *offeredPools
 }
 
 // New makes a Fleet; invalid when something that it needs is missing.
@@ -130,7 +134,7 @@ func New(c Config) (*Fleet, error) {
 		c.Now = time.Now
 	}
 	c.Timing = c.Timing.withDefaults()
-	return &Fleet{Config: c, idle: newIdleness(), listed: &listedTimes{at: map[string]time.Time{}}}, nil
+	return &Fleet{Config: c, idle: newMoments(), pending: newMoments(), listed: &listedTimes{at: map[string]time.Time{}}, offered: &offeredPools{pools: map[purser.LeaseID][]purser.Offer{}}}, nil
 }
 
 // JoinToken is the secret that the agent of a lease's attempt joins with. It is

@@ -126,6 +126,8 @@ func (t *turn) read(ctx context.Context) error {
 		t.wanted[m.To] = true
 	}
 	t.f.idle.keep(t.leases)
+	t.f.pending.keep(t.leases)
+	t.f.offered.keep(t.leases)
 	return nil
 }
 
@@ -197,7 +199,7 @@ func (t *turn) lease(ctx context.Context, l purser.Lease) error {
 		}
 	}
 	if t.wanted[l.ID] {
-		t.f.idle.busy(l.ID)
+		t.f.idle.forget(l.ID)
 		return nil
 	}
 	if policy.Idle(t.f.idle.since(l.ID, now), now, t.f.Timing.IdleGrace) {
@@ -302,40 +304,52 @@ func (t *turn) end(ctx context.Context, read purser.Lease, to purser.LeaseState,
 	return err
 }
 
-// idleness remembers since when leases have been without work. It is a memory of
-// this process alone: forgetting it keeps a machine a little longer, no more.
-type idleness struct {
-	mu    sync.Mutex
-	first map[purser.LeaseID]time.Time
+// moments remembers a time for each lease, in this process alone.
+type moments struct {
+	mu sync.Mutex
+	at map[purser.LeaseID]time.Time
 }
 
-func newIdleness() *idleness { return &idleness{first: map[purser.LeaseID]time.Time{}} }
+func newMoments() *moments { return &moments{at: map[purser.LeaseID]time.Time{}} }
 
-// since is when the lease was first seen without work.
-func (i *idleness) since(id purser.LeaseID, now time.Time) time.Time {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.first[id].IsZero() {
-		i.first[id] = now
+// since is the time of the lease, which is now where none is known.
+func (m *moments) since(id purser.LeaseID, now time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.at[id].IsZero() {
+		m.at[id] = now
 	}
-	return i.first[id]
+	return m.at[id]
 }
 
-func (i *idleness) busy(id purser.LeaseID) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	delete(i.first, id)
+// of is the time of the lease; zero where none is known.
+func (m *moments) of(id purser.LeaseID) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.at[id]
+}
+
+func (m *moments) note(id purser.LeaseID, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at[id] = at
+}
+
+func (m *moments) forget(id purser.LeaseID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.at, id)
 }
 
 // keep forgets every lease but these.
-func (i *idleness) keep(leases []purser.Lease) {
+func (m *moments) keep(leases []purser.Lease) {
 	live := map[purser.LeaseID]bool{}
 	for _, l := range leases {
 		live[l.ID] = true
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	maps.DeleteFunc(i.first, func(id purser.LeaseID, _ time.Time) bool { return !live[id] })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	maps.DeleteFunc(m.at, func(id purser.LeaseID, _ time.Time) bool { return !live[id] })
 }
 
 // listedTimes remembers when providers were asked for their machines last. It is a

@@ -82,35 +82,6 @@ func (f *Fleet) launch(ctx context.Context, p providers.Provider, l purser.Lease
 	return f.record(ctx, p, l.ID, in, pools)
 }
 
-// pools are those that the lease's machine may come from. They only widen the choice,
-// so that a failure to find them is none of the launch.
-func (f *Fleet) pools(ctx context.Context, l purser.Lease) []purser.Offer {
-	if f.Pools == nil {
-		return nil
-	}
-	pools, err := f.Pools(ctx, l)
-	if err != nil {
-		f.Logger.WarnContext(ctx, "launch goes without further pools", "lease", l.ID, "cause", err)
-	}
-	return pools
-}
-
-// taken is the offer that the provider took, or none when it is the lease's own or the
-// provider does not say.
-func taken(l purser.Lease, in providers.Instance, pools []purser.Offer) purser.Offer {
-	if in.Zone == "" || l.Offer.Zone == "" || in.Zone == l.Offer.Zone {
-		return purser.Offer{}
-	}
-	o := l.Offer
-	o.Zone = in.Zone
-	for _, p := range pools {
-		if p.ID() == o.ID() {
-			return p
-		}
-	}
-	return o
-}
-
 // record writes down which machine the lease has. If the lease ended while the
 // provider was being asked, nobody will ever want the machine: it is ended here, and
 // by Reconcile should this fail.
@@ -126,6 +97,7 @@ func (f *Fleet) record(ctx context.Context, p providers.Provider, id purser.Leas
 		return t, nil
 	})
 	if err != nil || !l.State.Ended() {
+		f.pending.note(id, f.Now())
 		return done, err
 	}
 	f.Logger.WarnContext(ctx, "machine came for a lease that has ended", "lease", id, "instance", in.ID)
@@ -170,12 +142,13 @@ func (f *Fleet) launchFailed(ctx context.Context, l purser.Lease, cause error) (
 // awaitJoin looks at a machine whose agent has not joined yet.
 func (f *Fleet) awaitJoin(ctx context.Context, p providers.Provider, l purser.Lease) (time.Duration, error) {
 	in, err := f.describe(ctx, p, l)
-	since := l.LaunchedAt
+	since := laterOf(l.LaunchedAt, f.pending.of(l.ID)) // the time to join begins when the machine does
 	switch {
 	case err == nil && in.State == providers.Gone:
 		return done, f.endUnjoined(ctx, l.ID, in.Reason)
 	case err == nil && in.State == providers.Pending && f.Now().Sub(l.LaunchedAt) < f.Timing.LaunchTime:
-		return f.Timing.Poll, nil // the time to join begins when the machine does
+		f.pending.note(l.ID, f.Now())
+		return f.Timing.Poll, nil
 	case err == nil && in.StartedAt.After(since):
 		since = in.StartedAt
 	case purser.KindOf(err) == purser.KindNotFound && f.Now().Sub(l.LaunchedAt) > f.Timing.Settle:
@@ -214,8 +187,8 @@ func (f *Fleet) drain(ctx context.Context, p providers.Provider, l purser.Lease)
 	switch {
 	case err == nil && in.State == providers.Gone:
 		return done, f.release(ctx, l.ID)
-	case err == nil && in.State == providers.Stopping:
-		return f.Timing.Poll, nil
+	case err == nil && in.State == providers.Stopping && now.Sub(l.DrainingAt) < f.Timing.StopTime:
+		return f.Timing.Poll, nil // later it is told again: what stops and never ends costs money
 	}
 	// A provider that knows of no machine is told all the same: one may be on its way.
 	if err := f.terminate(ctx, p, l); err != nil {

@@ -36,6 +36,11 @@ func (w *world) finish(t *taskRow, to purser.TaskState, reason string) error {
 	if to == purser.TaskLost && !w.jobs[t.Job].open() {
 		to = purser.TaskCancelled
 	}
+	group := w.jobs[t.Job].groups[t.Group]
+	if to == purser.TaskSucceeded && group.kind == purser.Inference && !t.stopFor.forGood() && w.jobs[t.Job].open() {
+		to, reason = purser.TaskFailed, "a service does not end by itself" // it would be bought a new machine at each end
+	}
+	lease, stopping := w.leases[t.Lease], t.stopFor != stopNot
 	if err := w.setTask(t, to, reason); err != nil {
 		return err
 	}
@@ -45,13 +50,28 @@ func (w *world) finish(t *taskRow, to purser.TaskState, reason string) error {
 	t.EndedAt = latest(t.EndedAt, t.QueuedAt, t.PlacedAt, t.StartedAt)
 	t.setStop(stopNot)
 	t.missingSince = time.Time{}
-	group := w.jobs[t.Job].groups[t.Group]
 	retry := to == purser.TaskFailed && t.Failures < group.retries && w.jobs[t.Job].open()
 	if to != purser.TaskLost && !retry {
 		w.endMove(t.ID, purser.MoveUndone)
 		return nil
 	}
-	return w.succeed(t, retry)
+	if err := w.succeed(t, retry); err != nil || !retry || stopping || group.kind != purser.Inference || lease == nil || !usable(lease.State) {
+		return err
+	}
+	return w.again(t, lease)
+}
+
+// again puts the successor of a service's replica that failed back where it was: its
+// machine is there, and whatever else the plan has stays as it is.
+func (w *world) again(t *taskRow, lease *leaseRow) error {
+	for _, next := range sortedByID(w.tasks, func(n *taskRow) bool {
+		return n.fresh && n.newest && n.key() == t.key() && n.State == purser.TaskQueued
+	}) {
+		return w.place(next, lease, purser.Placement{
+			Job: t.Job, Group: t.Group, Replica: t.Replica, Variant: t.Variant, Devices: t.Devices, MilliCPU: t.MilliCPU, MemoryMiB: t.MemoryMiB,
+		}, "it is started again after a failure")
+	}
+	return nil
 }
 
 // succeed queues the next attempt of a replica, or puts it straight onto the lease

@@ -270,7 +270,9 @@ func TestCancel(t *testing.T) {
 
 func TestServices(t *testing.T) {
 	s := newScene(t)
-	job := s.submit(service("web"))
+	web := service("web")
+	web.Groups[0].Retries = 2
+	job := s.submit(web)
 	l := s.newLease(offer(purser.OnDemand))
 	start := func(replica int) purser.TaskPlacement {
 		p := put(purser.Task{Job: job, Group: "serve", Replica: replica}, l.ID)
@@ -292,21 +294,44 @@ func TestServices(t *testing.T) {
 		t.Errorf("orders %+v", o)
 	}
 	s.report(l.ID, is(tasks[0].ID, purser.TaskSucceeded), is(tasks[1].ID, purser.TaskLost))
-	// A service has no success: it goes on, and a plan starts the replica again.
+	// A service has no success: what ended is started again on the machine that it has.
 	if j := s.job(job); j.State != purser.JobRunning {
 		t.Errorf("the service is %s", j.State)
 	}
-	if r := s.admit(purser.Admission{Start: []purser.TaskPlacement{start(0)}}); r.Started != 1 {
+	if r := s.admit(purser.Admission{Start: []purser.TaskPlacement{start(0)}}); r.Started != 0 {
 		t.Fatalf("%+v", r)
 	}
 	newest := must(s.Tasks(t.Context(), TaskFilter{Job: job, NewestOnly: true}))(t)
-	if len(newest) != 2 || newest[0].Attempt != 2 || newest[0].State != purser.TaskPlaced || newest[1].State != purser.TaskCancelled {
+	if len(newest) != 2 || newest[0].Attempt != 2 || newest[0].Failures != 1 || newest[0].Lease != l.ID || newest[0].State != purser.TaskPlaced || newest[1].State != purser.TaskCancelled {
 		t.Errorf("%+v", newest)
 	}
 	must(s.CancelJob(t.Context(), "user", job))(t)
 	s.report(l.ID)
 	if j := s.job(job); j.State != purser.JobCancelled {
 		t.Errorf("the service is %s", j.State)
+	}
+}
+
+// A service that ends at once is not started for ever.
+func TestAServiceThatEndsByItself(t *testing.T) {
+	s := newScene(t)
+	web := service("web")
+	web.Groups[0].Retries = 2
+	job := s.submit(web)
+	l := s.newLease(offer(purser.OnDemand))
+	first := put(purser.Task{Job: job, Group: "serve"}, l.ID)
+	first.Task = ""
+	s.admit(purser.Admission{Launch: []purser.Lease{l}, Start: []purser.TaskPlacement{first}})
+	s.run(l.ID)
+	for i := range 3 {
+		newest := must(s.Tasks(t.Context(), TaskFilter{Job: job, NewestOnly: true}))(t)
+		if len(newest) != 1 || newest[0].Attempt != i+1 || newest[0].State != purser.TaskPlaced {
+			t.Fatalf("at the end number %d: %+v", i, newest)
+		}
+		s.report(l.ID, is(newest[0].ID, purser.TaskSucceeded))
+	}
+	if j := s.job(job); j.State != purser.JobFailed {
+		t.Errorf("after its retries the service is %s", j.State)
 	}
 }
 

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -127,6 +128,14 @@ func (plans) Get(context.Context, purser.PlanID) (api.Plan, error) {
 func (plans) WhatIf(context.Context, []purser.Job) (api.Plan, error) {
 	panic("the optimizer fell over")
 }
+
+func (plans) Ask(_ context.Context, q server.WhatIfQuery) (api.WhatIfAnswer, error) {
+	return api.WhatIfAnswer{Sentence: fmt.Sprintf("%d jobs, %d lost, %d prices", len(q.Jobs), len(q.Lose), len(q.Prices))}, nil
+}
+
+func (plans) Front(context.Context) (api.Front, error) { return api.Front{Reason: "none"}, nil }
+
+func (plans) Worth(context.Context) (api.Worth, error) { return api.Worth{Left: 3}, nil }
 
 func (plans) Rebalance(context.Context, string, bool) (api.Rebalanced, error) {
 	return api.Rebalanced{}, nil

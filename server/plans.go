@@ -17,8 +17,60 @@ type Plans interface {
 	Get(ctx context.Context, id purser.PlanID) (api.Plan, error)
 	// WhatIf plans jobs beside all that is there, and changes nothing.
 	WhatIf(ctx context.Context, jobs []purser.Job) (api.Plan, error)
+	// Ask plans for a changed world, and changes nothing.
+	Ask(ctx context.Context, q WhatIfQuery) (api.WhatIfAnswer, error)
+	// Worth says what a little more of each limit that is used up would save.
+	Worth(ctx context.Context) (api.Worth, error)
+	// Front says what it costs to have all training done sooner.
+	Front(ctx context.Context) (api.Front, error)
 	// Rebalance moves what runs to where it is cheaper when that pays.
 	Rebalance(ctx context.Context, actor string, dryRun bool) (api.Rebalanced, error)
+}
+
+// WhatIfQuery is a question with its jobs read.
+type WhatIfQuery struct {
+	api.WhatIf
+	Jobs []purser.Job
+}
+
+func (s *Server) registerQuestions(tags []string) {
+	type askIn struct{ Body api.WhatIf }
+	type askOut struct{ Body api.WhatIfAnswer }
+	register(s, api.RoleViewer, huma.Operation{
+		OperationID: "ask-what-if", Method: http.MethodPost, Path: "/v1/plans/what-if", BodyReadTimeout: uploadTime, Tags: tags,
+		Summary:     "Plan for other prices, a lost place, more machines or quota, further jobs",
+		Description: "The plan for the world as it is and the one for the changed world, with the difference in a sentence. Nothing is stored.",
+	}, func(ctx context.Context, in *askIn) (*askOut, error) {
+		q := WhatIfQuery{WhatIf: in.Body}
+		if in.Body.Jobs != nil {
+			var err error
+			if q.Jobs, err = parseJobs(*in.Body.Jobs); err != nil {
+				return nil, err
+			}
+		}
+		out, err := s.parts.Plans.Ask(ctx, q)
+		return &askOut{out}, err
+	})
+	type frontOut struct{ Body api.Front }
+	register(s, api.RoleViewer, huma.Operation{
+		OperationID: "cost-against-time", Method: http.MethodGet, Path: "/v1/plans/front", Tags: tags,
+		Summary:     "Say what it costs to have all training done sooner",
+		Description: "Plans for the same work with ever nearer deadlines, those that are worth choosing. It takes some seconds.",
+	}, func(ctx context.Context, _ *struct{}) (*frontOut, error) {
+		out, err := s.parts.Plans.Front(ctx)
+		out.Points = list(out.Points)
+		return &frontOut{out}, err
+	})
+	type worthOut struct{ Body api.Worth }
+	register(s, api.RoleViewer, huma.Operation{
+		OperationID: "what-limits-cost", Method: http.MethodGet, Path: "/v1/plans/worth", Tags: tags,
+		Summary:     "Say what a little more of each limit that is used up would save",
+		Description: "Each is planned anew with the limit raised. It takes some seconds.",
+	}, func(ctx context.Context, _ *struct{}) (*worthOut, error) {
+		out, err := s.parts.Plans.Worth(ctx)
+		out.Steps = list(out.Steps)
+		return &worthOut{out}, err
+	})
 }
 
 func (s *Server) registerPlans() {
@@ -55,6 +107,7 @@ func (s *Server) registerPlans() {
 		p, err := s.parts.Plans.WhatIf(ctx, jobs)
 		return &planOut{p}, err
 	})
+	s.registerQuestions(tags)
 	type rebalanceIn struct{ Body api.Rebalance }
 	type rebalanceOut struct{ Body api.Rebalanced }
 	register(s, api.RoleOperator, huma.Operation{

@@ -325,3 +325,21 @@ func TestProvidersAreListed(t *testing.T) {
 		t.Errorf("without a token: %d", res.StatusCode)
 	}
 }
+
+// A question is read whole: changes, and the jobs of a file with places in its errors.
+func TestQuestionsAboutPlans(t *testing.T) {
+	h := start(t)
+	body := `{"lose":["aws"],"prices":[{"factor":2}],"jobs":{"name":"j.yaml","text":"jobs:\n  - name: a\n    train: {cpus: 1, memory: 1GiB, run_time: 1h, command: x}\n"}}`
+	if res, text := h.call(t, "POST", "/v1/plans/what-if", "viewer", body); res.StatusCode != http.StatusOK || !strings.Contains(text, "1 jobs, 1 lost, 1 prices") {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+	if res, text := h.call(t, "POST", "/v1/plans/what-if", "viewer", `{"jobs":{"name":"j.yaml","text":"jobs: 1"}}`); res.StatusCode != http.StatusUnprocessableEntity && res.StatusCode != http.StatusBadRequest || !strings.Contains(text, `"file":"j.yaml","line":1`) {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+	if res, text := h.call(t, "GET", "/v1/plans/front", "viewer", ""); res.StatusCode != http.StatusOK || !strings.Contains(text, `"points":[]`) {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+	if res, text := h.call(t, "GET", "/v1/plans/worth", "viewer", ""); res.StatusCode != http.StatusOK || !strings.Contains(text, `"steps":[]`) || !strings.Contains(text, `"left":3`) {
+		t.Errorf("%d %s", res.StatusCode, text)
+	}
+}

@@ -109,6 +109,8 @@ func (f *fakecloud) check() error {
 		return fmt.Errorf("--listen takes ADDRESS:PORT, not %q", f.listen)
 	case host != "localhost" && !net.ParseIP(host).IsLoopback():
 		return fmt.Errorf("--listen: %q is not on loopback, and this cloud asks nobody who they are", host)
+	case f.config.Name == "":
+		return errors.New("--name: a cloud has one")
 	case f.maxAgents < 1:
 		return errors.New("--max-agents is at least 1")
 	case f.agents != "" && f.state == "":

@@ -115,7 +115,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(
 		newServe(), newPlan(), newSubmit(), newJobs(), newWait(), newLogs(), newCancel(),
-		newLeases(), newProviders(), newPrices(), newCharges(), newRebalance(), newToken(),
+		newLeases(), newProviders(), newPrices(), newCharges(), newRebalance(), newWhatIf(), newWorth(), newFront(), newToken(),
 		newMigrate(), newDoctor(), newAgent(), newFakecloud(), newOpenAPI(), newBench(), newVersion(),
 	)
 	wrapArgs(root)

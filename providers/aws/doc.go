@@ -42,16 +42,19 @@
 // # States
 //
 //	pending                             pending
-//	running                             running
-//	shutting-down, stopping, stopped    stopping
+//	running, stopped                    running
+//	shutting-down, stopping             stopping
 //	terminated                          gone
+//
+// A stopped machine does not end by itself, and its volume is paid for.
 //
 // # Failures
 //
 // The table in errors.go maps AWS's codes to kinds. Requests about machines are sent once:
 // the SDK would repeat InsufficientInstanceCapacity, which comes with status 500. CreateFleet
-// tells refusals inside of a good answer; the lease's own place decides about the kind, unless
-// another may do better when asked again.
+// tells refusals inside of a good answer; the lease's own place decides about the kind. Its
+// token gets that answer for ever, so that what failed for the moment there ends the lease
+// too: it is gone.
 //
 //	no_capacity   Insufficient…Capacity, UnfulfillableCapacity, Unsupported (in that zone),
 //	              SpotMaxPriceTooLow, ReservationCapacityExceeded

@@ -44,6 +44,7 @@ var meanings = map[string]meaning{
 	"InsufficientHostCapacity":             {purser.KindNoCapacity, hintElsewhere, time.Minute},
 	"InsufficientReservedInstanceCapacity": {purser.KindNoCapacity, hintElsewhere, time.Minute},
 	"InsufficientCapacity":                 {purser.KindNoCapacity, hintElsewhere, time.Minute},
+	"InsufficientVolumeCapacity":           {purser.KindNoCapacity, hintElsewhere, time.Minute},
 	"UnfulfillableCapacity":                {purser.KindNoCapacity, hintElsewhere, time.Minute},
 	"Unsupported":                          {purser.KindNoCapacity, "this zone does not sell the type; " + hintElsewhere, time.Hour},
 	"SpotMaxPriceTooLow":                   {purser.KindNoCapacity, "the spot price rose above the offer's; plan with newer prices, or raise max_price_factor", time.Minute},
@@ -99,6 +100,9 @@ var meanings = map[string]meaning{
 	"InvalidLaunchTemplateName.NotFoundException": {purser.KindUnavailable, "", time.Second},
 	"InvalidLaunchTemplateId.NotFound":            {purser.KindUnavailable, "", time.Second},
 	codeTemplateExists:                            {purser.KindUnavailable, "", time.Second},
+	"KmsThrottled":                                {purser.KindThrottled, "", time.Second}, // of an encrypted queue
+	"KMS.ThrottlingException":                     {purser.KindThrottled, "", time.Second},
+	"ReceiptHandleIsInvalid":                      {purser.KindUnavailable, "", 0}, // the notice comes again, with another
 	"InternalError":                               {purser.KindUnavailable, "", 0},
 	"InternalFailure":                             {purser.KindUnavailable, "", 0},
 	"ServiceUnavailable":                          {purser.KindUnavailable, "", 0},

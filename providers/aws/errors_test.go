@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 
 	"purser"
+	"purser/providers"
 	"purser/providers/aws"
 	"purser/providers/aws/awstest"
 )
@@ -25,6 +26,7 @@ var codes = []struct {
 	{500, "InsufficientHostCapacity", purser.KindNoCapacity},
 	{500, "InsufficientReservedInstanceCapacity", purser.KindNoCapacity},
 	{500, "InsufficientCapacity", purser.KindNoCapacity},
+	{400, "InsufficientVolumeCapacity", purser.KindNoCapacity},
 	{400, "UnfulfillableCapacity", purser.KindNoCapacity},
 	{400, "Unsupported", purser.KindNoCapacity},
 	{400, "SpotMaxPriceTooLow", purser.KindNoCapacity},
@@ -122,7 +124,18 @@ func TestCodes(t *testing.T) {
 				}
 				return "InvalidParameterValue"
 			}
-			_, err := w.provider(t).Launch(t.Context(), request("lease-a", onDemand, offer("g5.xlarge", "use1-az2", purser.OnDemand, 1)))
+			r := request("lease-a", onDemand, offer("g5.xlarge", "use1-az2", purser.OnDemand, 1))
+			if c.kind == purser.KindThrottled || c.kind == purser.KindUnavailable {
+				// The token gets this answer again when there is room: no use in asking.
+				for range 2 {
+					if in := launch(t, w.provider(t), r); in.State != providers.Gone || !strings.Contains(in.Reason, c.code) {
+						t.Errorf("Launch gave %+v", in)
+					}
+					w.Refuse = nil
+				}
+				return
+			}
+			_, err := w.provider(t).Launch(t.Context(), r)
 			check(t, w, err, "ec2:CreateFleet", c.kind)
 		})
 	}
@@ -181,15 +194,13 @@ func TestTrap01CapacityIsA500(t *testing.T) {
 func TestTrap02FleetFailsInside(t *testing.T) {
 	w := fresh(t)
 	w.Refuse = func(_, zone, _, _ string) string {
-		if zone == "use1-az1" {
-			return "InsufficientInstanceCapacity"
-		}
-		return "VcpuLimitExceeded"
+		return map[string]string{"use1-az1": "InsufficientInstanceCapacity", "use1-az2": "VcpuLimitExceeded", "use1-az3": "RequestLimitExceeded"}[zone]
 	}
 	begun := time.Now()
-	_, err := w.provider(t).Launch(t.Context(), request("lease-a", onDemand, offer("g5.xlarge", "use1-az2", purser.OnDemand, 1)))
+	_, err := w.provider(t).Launch(t.Context(), request("lease-a", onDemand,
+		offer("g5.xlarge", "use1-az2", purser.OnDemand, 1), offer("g5.xlarge", "use1-az3", purser.OnDemand, 1)))
 	e := refusal(t, err, purser.KindNoCapacity) // of the lease's own place
-	if !strings.Contains(e.Message, "VcpuLimitExceeded") || !strings.Contains(e.Message, "2 places") {
+	if !strings.Contains(e.Message, "VcpuLimitExceeded") || !strings.Contains(e.Message, "3 places") {
 		t.Errorf("the error hides a place: %v", e)
 	}
 	if n := w.Calls()["ec2:CreateFleet"]; n != 1 || time.Since(begun) > 2*time.Second {

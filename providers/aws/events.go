@@ -101,7 +101,7 @@ func (e event) scheduled() (out []providers.Interruption) {
 
 // healthTime reads a time as AWS Health writes it; zero if it cannot be read.
 func healthTime(s string) time.Time {
-	for _, form := range []string{time.RFC1123, time.RFC3339} {
+	for _, form := range []string{"Mon, 2 Jan 2006 15:04:05 MST", time.RFC3339} {
 		if t, err := time.Parse(form, s); err == nil {
 			return t.UTC()
 		}

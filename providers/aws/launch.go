@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
 	"purser"
@@ -61,10 +60,7 @@ func (p *Provider) launch(ctx context.Context, r providers.Request) (providers.I
 	}
 	switch {
 	case t.name != "" && p.c.Now().Sub(t.made) > settled:
-		return providers.Instance{
-			ID: r.Lease.Instance, Lease: r.Lease.ID, Installation: r.Installation, State: providers.Gone, Region: o.Region, InstanceType: o.InstanceType,
-			Reason: "it was asked for at " + t.made.UTC().Format(time.RFC3339) + " and is not there any more",
-		}, nil
+		return gone(r, "it was asked for at "+t.made.UTC().Format(time.RFC3339)+" and is not there any more"), nil
 	case t.name != "" && t.asked != a.digest():
 		return providers.Instance{}, &purser.Error{
 			Kind: purser.KindConflict, Op: opLaunch, Message: fmt.Sprintf("%s: the lease was asked for with other settings before", o.ID()), Hint: meanings[codeMismatch].hint,
@@ -75,6 +71,14 @@ func (p *Provider) launch(ctx context.Context, r providers.Request) (providers.I
 		return p.unanswered(ctx, r, t, err)
 	}
 	return in, nil
+}
+
+// gone is the machine of a lease that has none any more, and gets no other.
+func gone(r providers.Request, why string) providers.Instance {
+	return providers.Instance{
+		ID: r.Lease.Instance, Lease: r.Lease.ID, Installation: r.Installation, State: providers.Gone,
+		Region: r.Lease.Offer.Region, InstanceType: r.Lease.Offer.InstanceType, Reason: why,
+	}
 }
 
 // known looks for the lease's machine.
@@ -104,10 +108,7 @@ func (p *Provider) unanswered(ctx context.Context, r providers.Request, t templa
 	errors.As(err, &fault)
 	switch fault.code {
 	case codeTerminated:
-		return providers.Instance{
-			ID: r.Lease.Instance, Lease: r.Lease.ID, Installation: r.Installation, State: providers.Gone,
-			Region: r.Lease.Offer.Region, InstanceType: r.Lease.Offer.InstanceType, Reason: "it has been there and was terminated",
-		}, nil
+		return gone(r, "it has been there and was terminated"), nil
 	case codeMismatch:
 		m, ok, lookErr := p.known(ctx, r.Lease)
 		if lookErr != nil || ok {
@@ -222,11 +223,12 @@ func (p *Provider) places(pool purser.Offer, network Place) []place {
 	return out
 }
 
-// unpin removes the template of a launch that was refused. Whoever repeats the launch
-// makes it again; should this fail, Sweep removes it.
+// unpin removes the template of a launch that was refused, by its id: whoever repeats the
+// launch makes it again, under the same name, and that one stays. Should this fail, Sweep
+// removes it.
 func (p *Provider) unpin(ctx context.Context, region string, t template) {
 	if t.name == "" {
 		return
 	}
-	_, _ = p.ec2(region).DeleteLaunchTemplate(ctx, &ec2.DeleteLaunchTemplateInput{LaunchTemplateName: awssdk.String(t.name)})
+	_, _ = p.ec2(region).DeleteLaunchTemplate(ctx, &ec2.DeleteLaunchTemplateInput{LaunchTemplateId: &t.id})
 }

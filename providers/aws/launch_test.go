@@ -2,6 +2,7 @@ package aws_test
 
 import (
 	"encoding/base64"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,39 @@ func TestRefusedThenAgain(t *testing.T) {
 		t.Errorf("the machine was told another address (%v)", err)
 	}
 }
+
+// TestRefusedTwice are two callers whose launch is refused: the later of them to clean up
+// spares the template of a third, who got a machine in between.
+func TestRefusedTwice(t *testing.T) {
+	w := fresh(t)
+	w.Refuse = func(_, _, _, _ string) string { return "InsufficientInstanceCapacity" }
+	r := request("lease-a", onDemand)
+	first := true
+	late := w.provider(t, func(c *aws.Config) {
+		c.AWS.HTTPClient = answered(func(ask *http.Request) (*http.Response, error) {
+			answer, err := w.transport().RoundTrip(ask)
+			if refused := err == nil && answer.StatusCode >= http.StatusInternalServerError; refused && first {
+				first = false
+				_, err := w.provider(t).Launch(t.Context(), r)
+				refusal(t, err, purser.KindNoCapacity)
+				w.Refuse = nil
+				launch(t, w.provider(t), r)
+			}
+			return answer, err
+		})
+	})
+	_, err := late.Launch(t.Context(), r)
+	refusal(t, err, purser.KindNoCapacity)
+	if left := w.Templates("us-east-1"); first || len(left) != 1 {
+		t.Errorf("the machine's template is not there: %v", left)
+	}
+	w.only(t)
+}
+
+// answered carries requests as a test says.
+type answered func(*http.Request) (*http.Response, error)
+
+func (f answered) Do(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestChangedSettings ends a lease whose repetition would ask for another machine.
 func TestChangedSettings(t *testing.T) {

@@ -1,12 +1,17 @@
 package aws_test
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"runtime"
 	"testing"
 	"time"
 
 	"purser"
+	"purser/providers/aws"
 	"purser/providers/aws/awstest"
 )
 
@@ -30,6 +35,28 @@ func many(tb testing.TB, regions, machines int) *world {
 		w.Add(names[i%regions], m)
 	}
 	return w
+}
+
+// TestListCutShort is a context that ends with the last answer: the list is whole.
+func TestListCutShort(t *testing.T) {
+	w := many(t, 1, 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	p := w.provider(t, func(c *aws.Config) {
+		c.AWS.HTTPClient = answered(func(r *http.Request) (*http.Response, error) {
+			answer, err := w.transport().RoundTrip(r)
+			if err != nil {
+				return nil, err
+			}
+			defer answer.Body.Close()
+			body, err := io.ReadAll(answer.Body)
+			answer.Body = io.NopCloser(bytes.NewReader(body))
+			cancel()
+			return answer, err
+		})
+	})
+	if all, err := p.List(ctx); err != nil && purser.KindOf(err) != purser.KindUnavailable || err == nil && len(all) != 3 {
+		t.Errorf("List gave %v, %v", all, err)
+	}
 }
 
 // TestListPages lists regions of several pages, in the order of leases.

@@ -61,7 +61,7 @@ func (p *Provider) instances(ctx context.Context, op, region string, filters []t
 			}
 		}
 	}
-	return ctx.Err()
+	return nil
 }
 
 // byLease gives the lease's machines, those that are gone among them for about an hour.
@@ -143,13 +143,13 @@ func tag(tags []types.Tag, key string) string {
 	return ""
 }
 
-// stateOf maps EC2's states. A stopped machine costs its volume and never runs again:
-// it is stopping until it is terminated.
+// stateOf maps EC2's states. A stopped machine does not end by itself, and its volume is
+// paid for: it counts as running, so that it is ended like one that nobody hears of.
 func stateOf(s types.InstanceStateName) providers.InstanceState {
 	switch s {
-	case types.InstanceStateNameRunning:
+	case types.InstanceStateNameRunning, types.InstanceStateNameStopped:
 		return providers.Running
-	case types.InstanceStateNameShuttingDown, types.InstanceStateNameStopping, types.InstanceStateNameStopped:
+	case types.InstanceStateNameShuttingDown, types.InstanceStateNameStopping:
 		return providers.Stopping
 	case types.InstanceStateNameTerminated:
 		return providers.Gone

@@ -107,27 +107,21 @@ func (p *Provider) createFleet(ctx context.Context, r providers.Request, a ask, 
 			}, nil
 		}
 	}
-	return providers.Instance{}, refusedBy(r, a.places[0], out.Errors)
+	if len(out.Errors) == 0 {
+		return providers.Instance{}, purser.Errorf(purser.KindUnavailable, opLaunch, "%s: the fleet has neither a machine nor a reason", r.Lease.Offer.ID())
+	}
+	refusal := refusedBy(r, a.places[0], out.Errors)
+	if refusal.Kind == purser.KindThrottled || refusal.Kind == purser.KindUnavailable {
+		// The token gets the same answer again: asking once more cannot help this lease.
+		return gone(r, refusal.Message), nil
+	}
+	return providers.Instance{}, refusal
 }
 
-// refusedBy makes one error of what each place of a fleet answered. The kind is that of
-// a place that may do better when it is asked again, else that of the offer's own.
-func refusedBy(r providers.Request, own place, faults []types.CreateFleetError) error {
-	if len(faults) == 0 {
-		return purser.Errorf(purser.KindUnavailable, opLaunch, "%s: the fleet has neither a machine nor a reason", r.Lease.Offer.ID())
-	}
-	rank := func(e types.CreateFleetError) int {
-		kind := meaningOf(awssdk.ToString(e.ErrorCode), awssdk.ToString(e.ErrorMessage), badRequest).kind
-		switch {
-		case kind == purser.KindThrottled || kind == purser.KindUnavailable:
-			return 0
-		case isOwn(e, own):
-			return 1
-		default:
-			return 2
-		}
-	}
-	first := slices.MinFunc(faults, func(a, b types.CreateFleetError) int { return cmp.Compare(rank(a), rank(b)) })
+// refusedBy makes one error of what each place of a fleet answered: that of the offer's
+// own place where there is one.
+func refusedBy(r providers.Request, own place, faults []types.CreateFleetError) *purser.Error {
+	first := faults[max(0, slices.IndexFunc(faults, func(e types.CreateFleetError) bool { return isOwn(e, own) }))]
 	fault := apiFault{awssdk.ToString(first.ErrorCode), clip(awssdk.ToString(first.ErrorMessage)), badRequest}
 	e := fault.error(opLaunch, launched(r, "ec2:CreateFleet"))
 	var codes []string

@@ -155,6 +155,13 @@ func (p *Provider) hidden(ctx context.Context, r providers.Request) (providers.I
 	case vm != nil:
 		return p.found(ctx, r, vm)
 	}
+	rec, err := p.recall(ctx, opLaunch, p.machineName(r.Lease.ID))
+	switch {
+	case err != nil:
+		return providers.Instance{}, err
+	case rec != nil: // written meanwhile, by who made it or who ended it
+		return p.recorded(ctx, r, *rec)
+	}
 	if err := p.remember(ctx, opLaunch, r.Lease, record{}); err != nil {
 		return providers.Instance{}, err
 	}

@@ -49,6 +49,32 @@ func TestTrapChangedUserDataIsNoConflict(t *testing.T) {
 	}
 }
 
+// TestTrapAnEndIsNotForgotten: a launch that finds the name taken by a machine that it is
+// not shown does not write over an end that was asked for meanwhile.
+func TestTrapAnEndIsNotForgotten(t *testing.T) {
+	h := newHub(t, true)
+	c := h.cloud()
+	c.lag = 30 * time.Second // so that the machine is not seen
+	p := h.provider(t, c)
+	r := request("lease-a", offer(a100, purser.Spot))
+	launch(t, p, r)
+	name := c.only(t).name
+	c.locked(func() {
+		delete(c.records, name) // as if the other launch were about to write it
+		c.refuse = func(call string) *refusal {
+			if call == putVM {
+				c.records[name] = &groupBody{Location: "eastus", Tags: map[string]string{
+					"purser-lease": "lease-a", "purser-installation": "test", "purser-created": c.now.Format(time.RFC3339), "purser-ended": "true",
+				}}
+			}
+			return nil
+		}
+	})
+	if in := launch(t, p, r); in.State != providers.Gone || c.records[name].Tags["purser-ended"] != "true" || c.made["lease-a"] != 1 {
+		t.Errorf("got %+v, on record %v, made %d", in, c.records[name].Tags, c.made["lease-a"])
+	}
+}
+
 // TestTrapNamesAreFreeAgain: after the end of a machine, by Terminate or by Azure, a late
 // repeat makes no second one, for a day.
 func TestTrapNamesAreFreeAgain(t *testing.T) {

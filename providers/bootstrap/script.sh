@@ -39,7 +39,7 @@ log "container runtime: ${runtime:-none found}; accelerator drivers:${drivers:- 
 
 get() {
 	if command -v curl >/dev/null; then
-		curl -fsS --max-time 120 -o "$2" "$1"
+		curl -fsS --speed-limit 1000 --speed-time 60 --max-time @LIMIT@ -o "$2" "$1"
 	else
 		wget -q -T 120 -O "$2" "$1"
 	fi

@@ -227,6 +227,9 @@ func (p *Provider) Offers(ctx context.Context) (out []purser.Offer, err error) {
 		for i := range out {
 			o := &out[i]
 			o.UnitPrice, o.ObservedAt, o.Source = c.price(*o, now), now.UTC(), c.config.Name
+			if o.Limit > 0 {
+				o.Limit = max(0, o.Limit-c.live(keyOf(*o), now))
+			}
 			if o.Option == purser.Spot && c.config.Spot.Swing > 0 {
 				o.ValidFrom = c.state.Since.Add(now.Sub(c.state.Since).Truncate(c.config.Spot.PriceEvery)).UTC()
 			}

@@ -68,8 +68,9 @@
 // that a zone has none stands in the operation. Launch watches it for PollFor and returns
 // no_capacity or quota; what comes later is told by Describe, as gone with the reason. An
 // operation that failed for the moment (INTERNAL_ERROR) fails the lease for good, since
-// the same request id gets the same answer: the fleet takes another lease. The SDK's own
-// repetitions are off. Lists in which a zone does not answer are unavailable.
+// the same request id gets the same answer: Launch gives it as gone, and the fleet takes
+// another lease. The SDK's own repetitions are off. Lists in which a zone does not answer
+// are unavailable.
 //
 // Credentials are application-default ones: workload identity, an attached service
 // account, or gcloud auth application-default login. docs/permissions/gcp-role.json is a

@@ -110,6 +110,69 @@ func TestLateRefusalIsToldByDescribe(t *testing.T) {
 	}
 }
 
+// What failed for the moment would fail again, by its request id: the lease is over at once,
+// rather than asked for again for as long as a launch may take.
+func TestFailureForTheMomentEndsTheLease(t *testing.T) {
+	for _, code := range []string{"INTERNAL_ERROR", "RESOURCE_OPERATION_RATE_EXCEEDED"} {
+		c := newCloud(t)
+		w := c.world("proj")
+		w.full["us-central1-a"] = true
+		w.refusal = object{"error": object{"errors": []object{{"code": code, "message": "x"}}}, "httpErrorStatusCode": 500}
+		p := c.provider(t, w)
+		r := requestOf("a", gpuOffer())
+		for range 2 {
+			if in := launch(t, p, r); in.State != providers.Gone || !strings.Contains(in.Reason, code) || in.Zone != "us-central1-a" {
+				t.Errorf("Launch gave %+v", in)
+			}
+			w.full["us-central1-a"] = false
+		}
+		if in, err := p.Describe(t.Context(), r.Lease); err != nil || in.State != providers.Gone || !strings.Contains(in.Reason, code) {
+			t.Errorf("Describe gave %+v, %v", in, err)
+		}
+		if n := w.count("compute.instances.insert"); n != 1 || len(w.live()) != 0 {
+			t.Errorf("%d insertions, machines %v", n, w.live())
+		}
+	}
+	for call, body := range map[string]object{
+		"tpu.operations.get":      {"done": true, "error": object{"code": 13, "message": "x"}},
+		"tpu.queuedResources.get": {"state": object{"state": "FAILED", "failedData": object{"error": object{"code": 13, "message": "INTERNAL"}}}},
+	} {
+		c := newCloud(t)
+		w := c.world("proj")
+		w.answer = func(made string, _ *http.Request) (int, object) {
+			if made == call {
+				return http.StatusOK, body
+			}
+			return 0, nil
+		}
+		if in := launch(t, c.provider(t, w), requestOf("a", tpuOffer())); in.State != providers.Gone || !strings.Contains(in.Reason, "INTERNAL") {
+			t.Errorf("%s: Launch gave %+v", call, in)
+		}
+	}
+}
+
+// An operation that cannot be looked at is no refusal: the zone has taken the machine on,
+// and no other is asked for one.
+func TestUnseenOperationIsNoRefusal(t *testing.T) {
+	for call, o := range map[string]purser.Offer{"compute.zoneOperations.get": gpuOffer(), "tpu.operations.get": tpuOffer()} {
+		for _, status := range []int{http.StatusNotFound, http.StatusForbidden, http.StatusServiceUnavailable} {
+			c := newCloud(t)
+			w := c.world("proj")
+			w.tpuZones = []string{"us-east5-a", "us-east5-b"}
+			w.answer = func(made string, _ *http.Request) (int, object) {
+				if made == call {
+					return status, refuse("", "", "x")
+				}
+				return 0, nil
+			}
+			in := launch(t, c.provider(t, w), requestOf("a", with(o, func(o *purser.Offer) { o.Zone = "" })))
+			if n := w.count("compute.instances.insert") + w.count("tpu.queuedResources.create"); in.State != providers.Pending || n != 1 || w.count(call) != 1 {
+				t.Errorf("%s with %d: Launch gave %+v after %d requests", call, status, in, n)
+			}
+		}
+	}
+}
+
 func TestQuotaIsNotCapacityAndAskedOnce(t *testing.T) {
 	const message = "Quota 'PREEMPTIBLE_NVIDIA_L4_GPUS' exceeded.  Limit: 0.0 in region us-central1."
 	o := gpuOffer()

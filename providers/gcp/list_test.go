@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -283,6 +284,40 @@ func TestInterruptions(t *testing.T) {
 	}
 	if err := p.Interruptions(t.Context(), nil); purser.KindOf(err) != purser.KindForbidden {
 		t.Errorf("a refusal for good gave %v", err)
+	}
+}
+
+// Maintenance that was called off and is planned again is told again.
+func TestMaintenanceIsToldOnceAsLongAsItIsPlanned(t *testing.T) {
+	c := newCloud(t)
+	w := c.world("proj")
+	p := c.provider(t, w)
+	launch(t, p, requestOf("a", gpuOffer()))
+	body := w.vms["us-central1-a/"+nameFor(t, "a")].body
+	planned := object{"upcomingMaintenance": object{"windowStartTime": "2026-03-09T12:00:00Z"}}
+	body["resourceStatus"] = planned
+	ctx, cancel := context.WithCancel(t.Context())
+	rounds, told := 0, []int{}
+	p.config.Wait = func(context.Context, time.Duration) error {
+		switch rounds++; rounds {
+		case 2*maintenanceEvery - 1:
+			delete(body, "resourceStatus")
+		case 3*maintenanceEvery - 1:
+			body["resourceStatus"] = planned
+		case 3*maintenanceEvery + 1:
+			cancel()
+		}
+		return ctx.Err()
+	}
+	err := p.Interruptions(ctx, func(_ context.Context, n providers.Interruption) error {
+		if n.Lease != "a" || n.Kind != providers.Retired {
+			t.Errorf("delivered %+v", n)
+		}
+		told = append(told, rounds)
+		return nil
+	})
+	if err != nil || !slices.Equal(told, []int{0, 3 * maintenanceEvery}) {
+		t.Errorf("Interruptions gave %v, and told of it in rounds %v", err, told)
 	}
 }
 

@@ -95,7 +95,9 @@ func (p *Provider) findTPU(ctx context.Context, a ask, at place, lease purser.Le
 	}
 	f := finding{known: true, in: p.slice(at, lease, q, machine)}
 	if stateOf(q) == "FAILED" {
-		f.refused = a.refused(tpuError(orElse(failureOf(q) == nil, &tpuapi.Status{Code: 8, Message: "the request failed without a reason"}, failureOf(q))))
+		why := f.in.Reason
+		f = f.unmade(a.refused(tpuError(orElse(failureOf(q) == nil, &tpuapi.Status{Code: 8, Message: "the request failed without a reason"}, failureOf(q)))))
+		f.in.Reason = why
 	}
 	return f, nil
 }
@@ -118,21 +120,21 @@ func (p *Provider) startTPU(ctx context.Context, a ask, at place, body *tpuapi.Q
 		if err := p.config.Wait(ctx, min(pause, deadline.Sub(p.config.Now()))); err != nil {
 			return providers.Instance{}, a.explain(ctx, err)
 		}
-		if op, err = api.Projects.Locations.Operations.Get(op.Name).Context(ctx).Do(); err != nil {
-			return providers.Instance{}, a.explain(ctx, err)
+		now, err := api.Projects.Locations.Operations.Get(op.Name).Context(ctx).Do()
+		if err != nil {
+			break // it has been taken on: this is no refusal, and Describe tells the rest
 		}
+		op = now
 	}
 	if op.Error != nil {
-		return providers.Instance{}, a.refused(tpuError(op.Error))
+		return finding{in: p.instance(at, r.Lease.ID)}.unmade(a.refused(tpuError(op.Error))).answer()
 	}
 	f, err := p.findTPU(ctx, a, at, r.Lease.ID)
 	switch {
 	case err != nil:
 		return providers.Instance{}, err
-	case f.refused != nil:
-		return providers.Instance{}, f.refused
 	case f.known:
-		return f.in, nil
+		return f.answer()
 	}
 	in := p.instance(at, r.Lease.ID)
 	var about tpuapi.OperationMetadata

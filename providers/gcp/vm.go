@@ -21,6 +21,26 @@ type finding struct {
 	refused *purser.Error // the cloud took the request on and then did not carry it out
 }
 
+// unmade is a finding of what was asked for and never came. What failed for the moment
+// (INTERNAL_ERROR) is gone too, and no refusal: its request id gets the same answer for
+// ever, so that asking again cannot help the lease.
+func (f finding) unmade(why *purser.Error) finding {
+	f.known, f.refused = true, why
+	f.in.State, f.in.Reason = providers.Gone, why.Message
+	if why.Kind == purser.KindThrottled || why.Kind == purser.KindUnavailable {
+		f.refused = nil
+	}
+	return f
+}
+
+// answer is the finding as a launch returns it.
+func (f finding) answer() (providers.Instance, error) {
+	if f.refused != nil {
+		return providers.Instance{}, f.refused
+	}
+	return f.in, nil
+}
+
 // states are Compute Engine's, with ours
 // (https://cloud.google.com/compute/docs/instances/instance-lifecycle). A stopped machine
 // is never started again here, so that it is gone; Sweep deletes it, with its disk.
@@ -135,8 +155,7 @@ func (p *Provider) remembered(ctx context.Context, a ask, at place, lease purser
 		}
 	}
 	if !made && f.refused != nil {
-		f.in.Reason = f.refused.Message
-		return f, nil //nolint:nilerr // the refusal is what was found
+		return f.unmade(f.refused), nil //nolint:nilerr // the refusal is what was found
 	}
 	f.refused = nil
 	m, err := p.getVM(ctx, a, at)
@@ -167,7 +186,7 @@ func (p *Provider) startVM(ctx context.Context, a ask, at place, body *computepb
 		return providers.Instance{}, err
 	}
 	if what, failed := operationError(op); failed {
-		return providers.Instance{}, a.refused(what)
+		return finding{in: p.instance(at, r.Lease.ID)}.unmade(a.refused(what)).answer()
 	}
 	in := p.instance(at, r.Lease.ID)
 	in.StartedAt = parseTime(op.GetInsertTime())
@@ -199,13 +218,12 @@ func (p *Provider) taken(ctx context.Context, a ask, at place, lease purser.Leas
 		e.Kind, e.Hint = purser.KindUnavailable, "its name is held by a machine that cannot be seen yet"
 		return providers.Instance{}, e
 	}
-	if f.refused != nil {
-		return providers.Instance{}, f.refused
-	}
-	return f.in, nil
+	return f.answer()
 }
 
-// watch looks at an operation until it is done or deadline is there.
+// watch looks at an operation until it is done or deadline is there. Where it cannot be
+// looked at, what is known of it will do: the request has been taken on, so that this is
+// no refusal, and Describe tells the rest.
 func (p *Provider) watch(ctx context.Context, a ask, zone string, op *computepb.Operation, deadline time.Time) (*computepb.Operation, error) {
 	client, err := p.zoneOperations(ctx)
 	if err != nil {
@@ -216,9 +234,14 @@ func (p *Provider) watch(ctx context.Context, a ask, zone string, op *computepb.
 		if err := p.config.Wait(ctx, min(pause, deadline.Sub(p.config.Now()))); err != nil {
 			return nil, a.explain(ctx, err)
 		}
-		if op, err = client.Get(ctx, &computepb.GetZoneOperationRequest{Project: p.config.Project, Zone: zone, Operation: op.GetName()}); err != nil {
-			return nil, a.explain(ctx, err)
+		now, err := client.Get(ctx, &computepb.GetZoneOperationRequest{Project: p.config.Project, Zone: zone, Operation: op.GetName()})
+		switch {
+		case ctx.Err() != nil:
+			return nil, a.explain(ctx, ctx.Err())
+		case err != nil:
+			return op, nil // see above
 		}
+		op = now
 	}
 	return op, nil
 }

@@ -56,7 +56,8 @@ func (p *Provider) Interruptions(ctx context.Context, deliver func(context.Conte
 	since, seen := p.config.Now().Add(-lookBack), map[string]bool{}
 	pause := p.config.WatchEvery
 	for round := 0; ; round++ {
-		found, err := p.notices(ctx, since, round%maintenanceEvery == 0)
+		maintenance := round%maintenanceEvery == 0
+		found, err := p.notices(ctx, since, maintenance)
 		for _, key := range slices.Sorted(maps.Keys(found)) {
 			if !seen[key] && deliver(ctx, found[key]) == nil {
 				seen[key] = true
@@ -69,7 +70,7 @@ func (p *Provider) Interruptions(ctx context.Context, deliver func(context.Conte
 			pause = p.config.WatchEvery
 			maps.DeleteFunc(seen, func(key string, _ bool) bool {
 				_, still := found[key]
-				return !still && !strings.HasPrefix(key, "maintenance ")
+				return !still && (maintenance || !strings.HasPrefix(key, "maintenance "))
 			})
 		case kind == purser.KindForbidden || kind == purser.KindUnauthorized || kind == purser.KindInvalid:
 			return err

@@ -33,11 +33,14 @@ const (
 //	rebalance  the place is not Ready
 //	ended      the place is gone, or has not been Ready for 5 min
 func (p *Provider) Interruptions(ctx context.Context, deliver func(context.Context, providers.Interruption) error) error {
-	pause := firstPause
+	pause, worked := firstPause, false
 	for ctx.Err() == nil {
-		err := p.follow(ctx, deliver)
-		if hopeless(err) && ctx.Err() == nil {
-			return err
+		began, err := p.follow(ctx, deliver)
+		if began {
+			pause, worked = firstPause, true
+		}
+		if hopeless(err) && !worked && ctx.Err() == nil {
+			return err // what has worked is only refused for a while, as when credentials are changed
 		}
 		sleep(ctx, pause)
 		pause = min(2*pause, lastPause)
@@ -54,8 +57,8 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// follow delivers notices for as long as the watches live.
-func (p *Provider) follow(ctx context.Context, deliver func(context.Context, providers.Interruption) error) error {
+// follow delivers notices for as long as the watches live. began says that they did.
+func (p *Provider) follow(ctx context.Context, deliver func(context.Context, providers.Interruption) error) (began bool, err error) {
 	const op = "kubernetes.Interruptions"
 	changes := make(chan struct{}, 1)
 	w, live, wait, err := p.watch(ctx, op, func() {
@@ -65,7 +68,7 @@ func (p *Provider) follow(ctx context.Context, deliver func(context.Context, pro
 		}
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	p.watched.Store(w)
 	defer func() {
@@ -89,7 +92,7 @@ func (p *Provider) follow(ctx context.Context, deliver func(context.Context, pro
 		}
 		look.Stop()
 	}
-	return context.Cause(live)
+	return true, context.Cause(live)
 }
 
 // notice is what makes an interruption another one than those that were told.

@@ -195,6 +195,29 @@ func TestInterruptionsForbidden(t *testing.T) {
 	}
 }
 
+// Credentials that are refused for a while do not end it.
+func TestInterruptionsRefusedForAWhile(t *testing.T) {
+	s := newScene(t)
+	l := s.listen(nil)
+	refuse := func(by func(verb, resource, name string) *metav1.Status) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.refuse = by
+	}
+	refuse(func(verb, _, _ string) *metav1.Status {
+		if verb == "list" || verb == "watch" {
+			return status(401, metav1.StatusReasonUnauthorized, "Unauthorized")
+		}
+		return nil
+	})
+	s.cut(true)
+	s.until("the refusal is seen", func() bool { return s.p.watched.Load() == nil })
+	s.change("n0", func(n *corev1.Node) { n.Spec.Unschedulable = true })
+	refuse(nil)
+	l.hears(providers.Retired, "cordoned")
+	l.quiet()
+}
+
 // While the cluster is watched, looks read from caches, and see what was just written.
 func TestCaches(t *testing.T) {
 	s := newScene(t)

@@ -2,9 +2,9 @@ package kubernetes
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -18,8 +18,12 @@ import (
 	"purser/providers"
 )
 
-// logBytes bounds what one call brings of one pod; the next call goes on from there.
-const logBytes = 4 << 20
+// logBytes bounds what one call brings of one pod, the next call goes on from there;
+// lineBytes bounds a line, of which the rest is left out.
+const (
+	logBytes  = 4 << 20
+	lineBytes = 64 << 10
+)
 
 // Logs gives a task's lines as the cluster still has them, of each of its pods in the
 // order of their making.
@@ -44,8 +48,9 @@ func (p *Provider) Logs(ctx context.Context, l purser.Lease, task purser.TaskID,
 }
 
 func (p *Provider) podLog(ctx context.Context, op, pod string, since time.Time) ([]providers.LogLine, error) {
-	most := int64(logBytes)
-	o := &corev1.PodLogOptions{Container: containerName, Timestamps: true, LimitBytes: &most}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // what is not read is not sent
+	o := &corev1.PodLogOptions{Container: containerName, Timestamps: true}
 	if !since.IsZero() {
 		from := metav1.NewTime(since)
 		o.SinceTime = &from // in whole seconds; the rest is left out below
@@ -57,27 +62,33 @@ func (p *Provider) podLog(ctx context.Context, op, pod string, since time.Time) 
 	if err != nil {
 		return nil, failed(op, err)
 	}
-	text, err := io.ReadAll(io.LimitReader(body, logBytes))
+	lines, err := logLines(body, since)
 	_ = body.Close() // read as far as it matters
-	if err != nil {
-		return nil, failed(op, err)
-	}
-	if i := bytes.LastIndexByte(text, '\n'); len(text) == logBytes && i > 0 {
-		text = text[:i] // what follows was cut off, and comes with the next call
-	}
-	return logLines(text, since), nil
+	return lines, failed(op, err)
 }
 
-// logLines reads lines that begin with their time.
-func logLines(text []byte, since time.Time) (out []providers.LogLine) {
-	s := bufio.NewScanner(bytes.NewReader(text))
-	s.Buffer(nil, logBytes)
-	for s.Scan() {
-		stamp, line, _ := strings.Cut(s.Text(), " ")
-		at, err := time.Parse(time.RFC3339Nano, stamp)
-		if err == nil && at.After(since) {
+// logLines reads lines that begin with their time, as far as logBytes of those after since.
+// The ones before do not count, or a second with more of them would be read for ever.
+func logLines(body io.Reader, since time.Time) (out []providers.LogLine, err error) {
+	r := bufio.NewReaderSize(body, lineBytes)
+	for size := 0; size < logBytes; {
+		text, cut, err := r.ReadLine()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		stamp, line, _ := strings.Cut(string(text), " ")
+		if at, err := time.Parse(time.RFC3339Nano, stamp); err == nil && at.After(since) {
 			out = append(out, providers.LogLine{At: at.UTC(), Text: line})
+			size += len(text)
+		}
+		for cut {
+			if _, cut, err = r.ReadLine(); err != nil {
+				break // it is met again above
+			}
 		}
 	}
-	return out
+	return out, nil
 }

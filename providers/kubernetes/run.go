@@ -225,6 +225,10 @@ func (p *Provider) deleteFiles(ctx context.Context, op string, works []providers
 	return nil
 }
 
+// maxForgotten is how many forgotten tasks a claim remembers, the latest: a start is late
+// by a minute or so, and a ConfigMap has 1 MiB for all that a lease ever runs.
+const maxForgotten = 1000
+
 // Forget removes an ended task's objects and lets its lease tell of it no more. The claim
 // remembers the name, so that a start that comes late does not run it again.
 func (p *Provider) Forget(ctx context.Context, l purser.Lease, task purser.TaskID) error {
@@ -238,6 +242,7 @@ func (p *Provider) Forget(ctx context.Context, l purser.Lease, task purser.TaskI
 		if ok && (!slices.Contains(c.Forgotten, task)) {
 			delete(c.Tasks, task)
 			c.Forgotten = append(c.Forgotten, task)
+			c.Forgotten = c.Forgotten[max(len(c.Forgotten)-maxForgotten, 0):]
 			_, raced, err = p.update(ctx, op, c)
 		}
 		if err != nil {

@@ -170,16 +170,17 @@ func (v *version) in(i cache.SharedIndexInformer) bool {
 }
 
 // seen reads what a lease's tasks are made of, from caches that have what we wrote.
-func (p *Provider) seen(ctx context.Context, op string, lease purser.LeaseID) (things, error) {
+func (p *Provider) seen(ctx context.Context, op string, lease purser.LeaseID) (t things, cached bool, err error) {
 	w := p.watched.Load()
 	if w == nil || !p.wrote.jobs.in(w.jobs) || !p.wrote.deployments.in(w.deployments) {
-		return p.things(ctx, op, lease)
+		t, err = p.things(ctx, op, lease)
+		return t, false, err
 	}
-	t := things{jobs: of[*batchv1.Job](w.jobs, lease), deployments: of[*appsv1.Deployment](w.deployments, lease)}
+	t = things{jobs: of[*batchv1.Job](w.jobs, lease), deployments: of[*appsv1.Deployment](w.deployments, lease)}
 	for _, pod := range of[*corev1.Pod](w.pods, lease) {
 		if pod.Namespace == p.Namespace && pod.Labels[LabelInstallation] == p.Installation && pod.Labels[LabelPart] == partTask {
 			t.pods = append(t.pods, pod)
 		}
 	}
-	return t, nil
+	return t, true, nil
 }

@@ -40,19 +40,26 @@ type verdict struct {
 
 // Works tells of the lease's tasks. One that waits for its image or for room longer than
 // Config.Patience, or whose service does not stay up, is ended here, so that what is told
-// as ended can not begin after all. From caches, a task may be missing for a moment after
-// another server has started it.
+// as ended can not begin after all. That a task has ended is never told from caches; from
+// them, one may be missing for a moment after another server has started it.
 func (p *Provider) Works(ctx context.Context, l purser.Lease) ([]providers.WorkState, error) {
 	const op = "kubernetes.Works"
 	c, ok, foreign, err := p.claim(ctx, op, l.ID)
 	if err != nil || !ok || foreign {
 		return nil, err
 	}
-	t, err := p.seen(ctx, op, l.ID)
+	t, cached, err := p.seen(ctx, op, l.ID)
 	if err != nil {
 		return nil, err
 	}
 	works, verdicts := p.works(t)
+	if cached && (len(verdicts) > 0 || slices.ContainsFunc(works, func(w providers.WorkState) bool { return w.State.Ended() })) {
+		// The caches are not of one moment: a pod may be there that they lack.
+		if t, err = p.things(ctx, op, l.ID); err != nil {
+			return nil, err
+		}
+		works, verdicts = p.works(t)
+	}
 	for _, v := range verdicts {
 		if err := p.end(ctx, op, v.object, v.ending); err != nil {
 			return nil, err
@@ -98,8 +105,9 @@ func (p *Provider) works(t things) (out []providers.WorkState, give []verdict) {
 func (p *Provider) jobWork(j *batchv1.Job, pods []*corev1.Pod) (w providers.WorkState, give *ending) {
 	w = begun(j, pods)
 	finished := jobCondition(j, batchv1.JobComplete, batchv1.JobFailed)
+	suspended := j.Spec.Suspend != nil && *j.Spec.Suspend
 	if e, ok := endingOf(j); ok {
-		if finished == nil && slices.ContainsFunc(pods, alive) {
+		if finished == nil && (!suspended || slices.ContainsFunc(pods, alive)) { // its pod may still be on its way
 			w.State, w.Reason = cmp.Or(runningSince(w), purser.TaskPlaced), "stopping: "+e.Reason
 			return w, nil
 		}
@@ -111,7 +119,7 @@ func (p *Provider) jobWork(j *batchv1.Job, pods []*corev1.Pod) (w providers.Work
 		if at := j.Status.StartTime; at != nil && at.After(since) {
 			since = at.Time // it was admitted by a queue
 		}
-		return p.waiting(w, pods, since, j.Spec.Suspend != nil && *j.Spec.Suspend)
+		return p.waiting(w, pods, since, suspended)
 	}
 	w.EndedAt = finished.LastTransitionTime.UTC()
 	w.ExitCode = exitCode(pods)
@@ -193,8 +201,15 @@ func (p *Provider) waiting(w providers.WorkState, pods []*corev1.Pod, since time
 		return w, nil
 	}
 	pod := pods[len(pods)-1]
-	late := now.Sub(pod.CreationTimestamp.Time) >= p.Patience
-	if s := container(pod); s != nil && s.State.Waiting != nil {
+	since = pod.CreationTimestamp.Time
+	s := container(pod)
+	if s != nil && s.LastTerminationState.Terminated != nil {
+		if at := s.LastTerminationState.Terminated.FinishedAt.Time; at.After(since) {
+			since = at // its container is made anew
+		}
+	}
+	late := now.Sub(since) >= p.Patience
+	if s != nil && s.State.Waiting != nil {
 		why := s.State.Waiting
 		w.Reason = strings.TrimSpace(why.Reason + " " + why.Message)
 		switch why.Reason {

@@ -114,17 +114,19 @@ func (c Config) identity() (methods []ssh.AuthMethod, done func(), err error) {
 	signers := func() ([]ssh.Signer, error) { return own, nil }
 	if c.AgentSocket != "" {
 		conn, err := net.DialTimeout("unix", c.AgentSocket, c.DialTimeout) //nolint:noctx // a local socket with a limit of its own
-		if err != nil {
+		if err != nil && len(own) == 0 {
 			return nil, done, fail("the ssh-agent does not answer", err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(c.DialTimeout)) // the handshake is over by then
-		done = closer(conn)
-		signers = func() ([]ssh.Signer, error) {
-			held, err := agent.NewClient(conn).Signers()
-			if err != nil && len(own) == 0 {
-				return nil, fmt.Errorf("the ssh-agent gives no keys: %w", err)
+		if err == nil { // else it ended with the session that it was for, and the key file may do
+			_ = conn.SetDeadline(time.Now().Add(c.DialTimeout)) // the handshake is over by then
+			done = closer(conn)
+			signers = func() ([]ssh.Signer, error) {
+				held, err := agent.NewClient(conn).Signers()
+				if err != nil && len(own) == 0 {
+					return nil, fmt.Errorf("the ssh-agent gives no keys: %w", err)
+				}
+				return append(slices.Clone(own), held...), nil
 			}
-			return append(slices.Clone(own), held...), nil
 		}
 	}
 	return []ssh.AuthMethod{ssh.PublicKeysCallback(signers)}, done, nil

@@ -100,6 +100,7 @@ func TestIdentity(t *testing.T) {
 	}{
 		"agent":              {"", socket, ""},
 		"agent and file":     {file, socket, ""},
+		"file, agent ended":  {s.keyFile, socket + "x", ""},
 		"a key nobody knows": {file, "", purser.KindUnauthorized},
 		"no such file":       {file + "x", "", purser.KindUnauthorized},
 		"no agent":           {"", socket + "x", purser.KindUnauthorized},

@@ -152,6 +152,14 @@ export class Market {
             computed_at: iso(Date.now() - hour), signals: [{ detail: "5-10 % a month", source: "aws-spot", kind: "interruption", low: 0.01, high: 0.02, provider: "", region: "", instance_type: "", purchase_option: "spot", observed_at: iso(Date.now() - hour) }],
           }],
         };
+      case "GET /v1/plans/worth":
+        return {
+          objective_usd: 310.4, left: 0,
+          steps: [
+            { name: "aws/us-east-1/spot/P", unit: "vcpus", more: 192, saves_usd_per_day: 212.4, places: 0, sure: true, sentence: "192 vcpus more of aws/us-east-1/spot/P would save $212.40 a day" },
+            { name: "local/berlin/rack/rack1/private", unit: "machines", more: 1, saves_usd_per_day: 0, places: 0, sure: false, sentence: "one more machine of local/berlin/rack/rack1/private would save nothing" },
+          ],
+        };
       case "GET /v1/providers":
         return providers();
       case "GET /v1/sources":

@@ -10,6 +10,7 @@ import { MarketPanel } from "../src/ui/market";
 import { OfferDrawer } from "../src/ui/offer-drawer";
 import { ProvidersPanel } from "../src/ui/providers";
 import { SourcesPanel } from "../src/ui/sources";
+import { WorthOf } from "../src/ui/worth";
 import { offer, quarantined, rule, source } from "./samples";
 
 // The charts need a real browser; the page flow draws them there.
@@ -183,6 +184,23 @@ describe("the providers", () => {
     said["GET /v1/providers"] = { rehearsal: true, spend_limit: { usd_per_hour: 0, usd_per_month: 0 }, providers: [{ ...row, name: "local", listed_at: "2026-07-10T12:00:00Z" }] };
     await show(<ProvidersPanel />);
     expect(text(".panel-foot")).toContain("nothing is bought");
+  });
+});
+
+describe("what limits cost", () => {
+  it("is asked for by a press, and said in sentences", async () => {
+    said["GET /v1/plans/worth"] = {
+      objective_usd: 10, left: 2,
+      steps: [{ name: "q", unit: "vcpus", more: 8, saves_usd_per_day: 3, places: 0, sure: true, sentence: "8 vcpus more of q would save $3.00 a day" }],
+    };
+    await show(<WorthOf />);
+    expect(asked).toEqual([]);
+    await press("What do limits cost?");
+    expect(text("li")).toBe("8 vcpus more of q would save $3.00 a day.");
+    expect(text("[role=status]")).toContain("2 further limits not tried.");
+    said["GET /v1/plans/worth"] = { objective_usd: 10, left: 0, steps: [] };
+    await press("Ask again what limits cost");
+    expect(text("[role=status]")).toBe("No limit stands in the way of a cheaper plan.");
   });
 });
 

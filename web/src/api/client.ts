@@ -29,6 +29,7 @@ export type Quarantined = Schemas["QuarantinedPrice"];
 export type Review = Schemas["Review"];
 export type Source = Schemas["Source"];
 export type Spend = Schemas["Spend"];
+export type Worth = Schemas["Worth"];
 export type Task = Schemas["PurserTask"];
 
 export const client = createClient<paths>({

@@ -2,7 +2,7 @@
 // broken event stream delays news and never loses it.
 
 import { QueryCache, QueryClient, useQuery } from "@tanstack/react-query";
-import { ApiError, client, unwrap, type Health, type Job, type LogLine, type Plan, type Providers } from "./client";
+import { ApiError, client, unwrap, type Health, type Job, type LogLine, type Plan, type Providers, type Worth } from "./client";
 import { signedOut } from "./session";
 
 const refetchMs = 10_000;
@@ -142,4 +142,8 @@ export async function readLogs(job: string, after: string, limit: number, signal
 
 export function useProviders() {
   return useQuery<Providers>({ queryKey: keys.providers, queryFn: ({ signal }) => unwrap(client.GET("/v1/providers", { signal })) });
+}
+
+export function readWorth(): Promise<Worth> {
+  return unwrap(client.GET("/v1/plans/worth"));
 }

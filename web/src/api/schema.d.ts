@@ -307,6 +307,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/plans/front": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Say what it costs to have all training done sooner
+         * @description Plans for the same work with ever nearer deadlines, those that are worth choosing. It takes some seconds.
+         */
+        get: operations["cost-against-time"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan for other prices, a lost place, more machines or quota, further jobs
+         * @description The plan for the world as it is and the one for the changed world, with the difference in a sentence. Nothing is stored.
+         */
+        post: operations["ask-what-if"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/worth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Say what a little more of each limit that is used up would save
+         * @description Each is planned anew with the limit raised. It takes some seconds.
+         */
+        get: operations["what-limits-cost"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/plans/{plan}": {
         parameters: {
             query?: never;
@@ -714,6 +774,24 @@ export interface components {
             message: string;
             value?: unknown;
         };
+        Front: {
+            points: components["schemas"]["FrontPoint"][] | null;
+            reason?: string;
+        };
+        FrontPoint: {
+            /** Format: double */
+            bound_usd: number;
+            /** Format: double */
+            extra_usd: number;
+            /** Format: double */
+            hours: number;
+            /** Format: int64 */
+            machines: number;
+            /** Format: double */
+            objective_usd: number;
+            /** Format: double */
+            usd_per_hour: number;
+        };
         Group: {
             /** Format: double */
             demand_rps?: number;
@@ -855,6 +933,15 @@ export interface components {
             ended: boolean;
             lines: components["schemas"]["LogLine"][] | null;
             next: string;
+        };
+        More: {
+            /**
+             * Format: int64
+             * @description Below 0: less.
+             */
+            count: number;
+            /** @description A quota's name, or an offer's id or instance type. */
+            name: string;
         };
         NewToken: {
             name: string;
@@ -1006,6 +1093,17 @@ export interface components {
             low_usd_per_hour: number;
             /** Format: double */
             mean_usd_per_hour: number;
+        };
+        PriceFactor: {
+            /**
+             * Format: double
+             * @description Above 0; 1.5 makes them half as dear again.
+             */
+            factor: number;
+            instance_type?: string;
+            provider?: string;
+            purchase_option?: string;
+            region?: string;
         };
         PriceHistory: {
             days: components["schemas"]["PriceDay"][] | null;
@@ -1579,6 +1677,44 @@ export interface components {
         };
         Tokens: {
             tokens: components["schemas"]["Token"][] | null;
+        };
+        WhatIf: {
+            jobs?: components["schemas"]["JobFile"];
+            /** @description Places that are gone with their machines: provider, provider/region or provider/region/zone. */
+            lose?: string[] | null;
+            more?: components["schemas"]["More"][] | null;
+            /** @description What runs may move where that pays. */
+            moves?: boolean;
+            prices?: components["schemas"]["PriceFactor"][] | null;
+        };
+        WhatIfAnswer: {
+            now: components["schemas"]["Plan"];
+            sentence: string;
+            sure: boolean;
+            then: components["schemas"]["Plan"];
+            /** Format: double */
+            usd_per_day: number;
+            /** Format: double */
+            usd_per_hour: number;
+        };
+        Worth: {
+            /** Format: int64 */
+            left: number;
+            /** Format: double */
+            objective_usd: number;
+            steps: components["schemas"]["WorthStep"][] | null;
+        };
+        WorthStep: {
+            /** Format: int64 */
+            more: number;
+            name: string;
+            /** Format: int64 */
+            places: number;
+            /** Format: double */
+            saves_usd_per_day: number;
+            sentence: string;
+            sure: boolean;
+            unit: string;
         };
     };
     responses: never;
@@ -2633,6 +2769,178 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "cost-against-time": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Front"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "ask-what-if": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WhatIf"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WhatIfAnswer"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "what-limits-cost": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Worth"];
                 };
             };
             /** @description Unauthorized */

@@ -136,3 +136,9 @@ export function fit(text: string, widthPx: number, measure: (text: string) => nu
   }
   return low < 3 ? "" : `${text.slice(0, low)}…`;
 }
+
+/** A text as a sentence: it begins with a capital and ends with a full stop. */
+export function sentenceOf(text: string): string {
+  const t = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(t) ? t : `${t}.`;
+}

@@ -2,6 +2,7 @@
 
 import { useId, type ReactNode } from "react";
 import { ApiError } from "../api/client";
+import { sentenceOf } from "../lib/format";
 
 /** Stands wherever rehearsed money does. */
 export function Rehearsed({ on }: { on: boolean }) {
@@ -113,14 +114,9 @@ export function ErrorNote({ error, what }: { error: Error; what: string }) {
       <p>
         <strong>{what}:</strong> {error.message}.
       </p>
-      {hint && <p className="note-hint">{sentence(hint)}</p>}
+      {hint && <p className="note-hint">{sentenceOf(hint)}</p>}
     </div>
   );
-}
-
-function sentence(text: string): string {
-  const t = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(t) ? t : `${t}.`;
 }
 
 interface Asked<T> {

@@ -7,6 +7,7 @@ import type { Fleet, Hues, Machine, Segment } from "../lib/machines";
 import { useNow } from "./hooks";
 import { FleetDrawing } from "./machines";
 import { MachineTable } from "./machine-table";
+import { WorthOf } from "./worth";
 import { Choices, Empty, Panel, QueryError, Rehearsed } from "./parts";
 
 interface PlanProps {
@@ -98,6 +99,7 @@ function PlanWords({ plan }: { plan: Plan }) {
         <Proof plan={plan} /> Made {ago(plan.created_at, now)} in {quantity(Math.round(plan.solve_seconds * 100) / 100)}&nbsp;s
         {plan.cut_by_time && ", when its time was up"}.
       </p>
+      <WorthOf />
       {unplaced.map((u) => (
         <div className="note note-warn" key={`${u.job}/${u.group}`}>
           <p>
