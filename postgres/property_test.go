@@ -366,7 +366,7 @@ func several(t *testing.T, db *DB, clock *ticker, actors, acts int, shaky bool, 
 
 func TestEverythingAtOnce(t *testing.T) {
 	db, clock := fresh(t)
-	several(t, db, clock, 8, 250, false, func(<-chan struct{}) {})
+	several(t, db, clock, 8, 500, false, func(<-chan struct{}) {})
 	// What was only refused proves nothing: all of it has to have happened.
 	happened := map[string]int{}
 	rows := must(db.Pool().Query(t.Context(), "select subject || ' ' || to_state, count(*) from audit group by 1"))(t)

@@ -70,6 +70,19 @@ func cleanReport(r TaskReport) TaskReport {
 	return r
 }
 
+// mostRestartPause bounds the wait before a command that keeps failing is run again.
+const mostRestartPause = time.Minute
+
+// restartPause is how long a task waits on its machine after so many failures: not
+// after the first, then 1, 2, 4 … 60 s, so that what fails at once does not use up its
+// attempts at once.
+func restartPause(failures int) time.Duration {
+	if failures < 2 {
+		return 0
+	}
+	return min(time.Second<<min(failures-2, 10), mostRestartPause)
+}
+
 // hear applies a report. Most say nothing new: then no job is locked, and the
 // commit need not wait for the disk, because a lost heartbeat is followed by another.
 func (w *world) hear(ctx context.Context, l *leaseRow, reports map[purser.TaskID]TaskReport) error {
@@ -220,7 +233,7 @@ func (w *world) orders(ctx context.Context, l *leaseRow, reports map[purser.Task
 	var run []*taskRow
 	for _, t := range sortedByID(w.tasks, func(t *taskRow) bool { return t.Lease == l.ID && !t.State.Ended() }) {
 		_, listed := reports[t.ID]
-		if t.State == purser.TaskPlaced && t.stopFor == stopNot && !listed && !o.Drain {
+		if t.State == purser.TaskPlaced && t.stopFor == stopNot && !listed && !o.Drain && w.at.Sub(t.PlacedAt) >= restartPause(t.Failures) {
 			run = append(run, t)
 		}
 	}

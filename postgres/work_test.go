@@ -328,7 +328,19 @@ func TestAServiceThatEndsByItself(t *testing.T) {
 		if len(newest) != 1 || newest[0].Attempt != i+1 || newest[0].State != purser.TaskPlaced {
 			t.Fatalf("at the end number %d: %+v", i, newest)
 		}
+		if i == 2 { // the second restart waits
+			if o := s.report(l.ID); len(o.Run) != 0 {
+				t.Errorf("started again at once: %+v", o)
+			}
+			s.clock.pass(2 * time.Second)
+			if o := s.report(l.ID); len(o.Run) != 1 {
+				t.Errorf("not started after its pause: %+v", o)
+			}
+		}
 		s.report(l.ID, is(newest[0].ID, purser.TaskSucceeded))
+	}
+	if restartPause(1) != 0 || restartPause(2) != time.Second || restartPause(5) != 8*time.Second || restartPause(1000) != mostRestartPause {
+		t.Error("the pauses are wrong")
 	}
 	if j := s.job(job); j.State != purser.JobFailed {
 		t.Errorf("after its retries the service is %s", j.State)
