@@ -28,7 +28,7 @@ type PriceFactor struct {
 // More is more of a quota, in its unit, or more machines of an offer whose supply ends.
 type More struct {
 	Name  string `json:"name" maxLength:"400" doc:"A quota's name, or an offer's id or instance type."`
-	Count int64  `json:"count" doc:"Below 0: less."`
+	Count int64  `json:"count" minimum:"-1000000000" maximum:"1000000000" doc:"Below 0: less."`
 }
 
 // WhatIfAnswer sets the two plans beside each other.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,12 +37,13 @@ type Finding struct {
 }
 
 // Diagnose looks at all that a start needs, without starting or changing anything.
-func Diagnose(ctx context.Context, c Config) []Finding {
+// file is the configuration that was named; empty: none was.
+func Diagnose(ctx context.Context, file string, c Config) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	out := []Finding{
 		{Name: "platform", OK: true, Says: Platform()},
-		configFinding(),
+		configFinding(file),
 		folderFinding(c.DataDir),
 		databaseFinding(ctx, c),
 		solverFinding(ctx, c),
@@ -64,8 +66,8 @@ func found(name string, needed bool, says string, err error) Finding {
 	return f
 }
 
-func configFinding() Finding {
-	path := ConfigFile()
+func configFinding(named string) Finding {
+	path := cmp.Or(named, ConfigFile())
 	says := path
 	if _, err := os.Stat(path); err != nil {
 		says += " (not there: defaults)"

@@ -20,19 +20,11 @@ func frontShares() []float64 { return []float64{0.85, 0.7, 0.55, 0.4, 0.3, 0.2, 
 // Front plans the same work with ever nearer deadlines.
 func (p plansPart) Front(ctx context.Context) (api.Front, error) {
 	var out api.Front
-	done, err := p.takeTurn(ctx)
+	in, done, err := p.question(ctx, false)
 	if err != nil {
 		return out, err
 	}
 	defer done()
-	snap, err := p.db.Snapshot(ctx)
-	if err != nil {
-		return out, err
-	}
-	in, err := p.inputNow(ctx, snap, nil, false)
-	if err != nil {
-		return out, err
-	}
 	cheapest, err := p.solveInput(ctx, in, p.askedTime()/3)
 	if err != nil {
 		return out, err

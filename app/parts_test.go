@@ -345,7 +345,7 @@ func TestDiagnoseChangesNothing(t *testing.T) {
 	c.DataDir = dir
 	byName := func() map[string]Finding {
 		out := map[string]Finding{}
-		for _, f := range Diagnose(t.Context(), c) {
+		for _, f := range Diagnose(t.Context(), "", c) {
 			out[f.Name] = f
 		}
 		return out

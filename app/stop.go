@@ -63,6 +63,38 @@ func (a *App) drain(ctx context.Context) error {
 	}
 }
 
+// endRehearsal lets machines go that stand in for others, once a provider is enabled: a
+// server that was killed in rehearsal has left them, and its services would stay on them.
+func (a *App) endRehearsal(ctx context.Context) error {
+	if a.rehearsal {
+		return nil
+	}
+	leases, err := a.db.LiveLeases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range leases {
+		if !l.Rehearsal {
+			continue
+		}
+		_, err := a.db.Advance(ctx, l.ID, a.replica, func(l purser.Lease) (purser.Transition, error) {
+			to := purser.LeaseDraining
+			switch l.State {
+			case purser.LeasePlanned:
+				to = purser.LeaseWithdrawn
+			case purser.LeaseLaunching, purser.LeaseRunning:
+			default:
+				return purser.Transition{}, nil
+			}
+			return purser.Transition{To: to, Reason: "a provider is enabled, and this was a rehearsal", At: a.now()}, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (a *App) liveHere(ctx context.Context) (int, error) {
 	leases, err := a.db.LiveLeases(ctx)
 	n := 0

@@ -161,6 +161,9 @@ func (a *App) restUnneeded() {
 
 func (a *App) startSweeps(work context.Context) error {
 	a.restUnneeded()
+	if err := a.endRehearsal(work); err != nil {
+		return err
+	}
 	for _, w := range a.sweeps.list {
 		last, err := a.db.LastRun(work, w.name)
 		if err != nil {

@@ -16,19 +16,11 @@ import (
 // Ask plans for the world as it is and for a changed one.
 func (p plansPart) Ask(ctx context.Context, q server.WhatIfQuery) (api.WhatIfAnswer, error) {
 	var out api.WhatIfAnswer
-	done, err := p.takeTurn(ctx)
+	in, done, err := p.question(ctx, !q.Moves)
 	if err != nil {
 		return out, err
 	}
 	defer done()
-	snap, err := p.db.Snapshot(ctx)
-	if err != nil {
-		return out, err
-	}
-	in, err := p.inputNow(ctx, snap, nil, !q.Moves)
-	if err != nil {
-		return out, err
-	}
 	changed, err := scenarioOf(q.WhatIf).Apply(in)
 	if err != nil {
 		return out, err
@@ -55,6 +47,22 @@ func (p plansPart) Ask(ctx context.Context, q server.WhatIfQuery) (api.WhatIfAns
 	out.Rate = then.UnitPrice - now.UnitPrice
 	out.Sentence = answer(out.PerDay, out.Sure, missed(then)-missed(now))
 	return out, nil
+}
+
+// question waits for the turn to plan and gives what a plan is made from now. done must be
+// called when the answer is known.
+func (p plansPart) question(ctx context.Context, keep bool) (in optimizer.Input, done func(), err error) {
+	if done, err = p.takeTurn(ctx); err != nil {
+		return in, nil, err
+	}
+	snap, err := p.db.Snapshot(ctx)
+	if err == nil {
+		in, err = p.inputNow(ctx, snap, nil, keep)
+	}
+	if err != nil {
+		done()
+	}
+	return in, done, err
 }
 
 // named gives jobs that are asked about ids of their own, and their names by id.
@@ -133,19 +141,11 @@ const (
 // Worth plans anew with a little more of each limit that the plan for now has used up.
 func (p plansPart) Worth(ctx context.Context) (api.Worth, error) {
 	var out api.Worth
-	done, err := p.takeTurn(ctx)
+	in, done, err := p.question(ctx, true)
 	if err != nil {
 		return out, err
 	}
 	defer done()
-	snap, err := p.db.Snapshot(ctx)
-	if err != nil {
-		return out, err
-	}
-	in, err := p.inputNow(ctx, snap, nil, true)
-	if err != nil {
-		return out, err
-	}
 	now, err := p.solveInput(ctx, in, p.askedTime()/3)
 	if err != nil {
 		return out, err

@@ -86,3 +86,24 @@ func (c counting) Terminate(ctx context.Context, l purser.Lease) error {
 	*c.told++
 	return c.Provider.Terminate(ctx, l)
 }
+
+// What a cloud refuses after it took a launch on cools the offer as a refusal at once.
+func TestALateRefusalKeepsItsKind(t *testing.T) {
+	b := newBench(t, fake.Config{}, func(c *fleet.Config) {
+		for name, p := range c.Providers {
+			c.Providers[name] = late{p}
+		}
+	})
+	b.lease("a", nil)
+	for range 3 {
+		b.step("a")
+	}
+	b.is("a", purser.LeaseFailed, "no_capacity: none is left")
+}
+
+// late takes every launch on and refuses it later.
+type late struct{ providers.Provider }
+
+func (l late) Describe(context.Context, purser.Lease) (providers.Instance, error) {
+	return providers.Instance{ID: "m", State: providers.Gone, Reason: "none is left", Refused: purser.KindNoCapacity}, nil
+}

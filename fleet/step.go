@@ -77,7 +77,7 @@ func (f *Fleet) launch(ctx context.Context, p providers.Provider, l purser.Lease
 		return f.launchFailed(ctx, l, err)
 	}
 	if in.State == providers.Gone {
-		return done, f.endUnjoined(ctx, l.ID, in.Reason)
+		return done, f.endUnjoined(ctx, l.ID, in)
 	}
 	return f.record(ctx, p, l.ID, in, pools)
 }
@@ -145,7 +145,7 @@ func (f *Fleet) awaitJoin(ctx context.Context, p providers.Provider, l purser.Le
 	since := laterOf(l.LaunchedAt, f.pending.of(l.ID)) // the time to join begins when the machine does
 	switch {
 	case err == nil && in.State == providers.Gone:
-		return done, f.endUnjoined(ctx, l.ID, in.Reason)
+		return done, f.endUnjoined(ctx, l.ID, in)
 	case err == nil && in.State == providers.Pending && f.Now().Sub(l.LaunchedAt) < f.Timing.LaunchTime:
 		f.pending.note(l.ID, f.Now())
 		return f.Timing.Poll, nil
@@ -160,13 +160,13 @@ func (f *Fleet) awaitJoin(ctx context.Context, p providers.Provider, l purser.Le
 	return f.Timing.Poll, nil
 }
 
-// endUnjoined ends a lease whose machine was gone before its agent joined.
-func (f *Fleet) endUnjoined(ctx context.Context, id purser.LeaseID, why string) error {
-	text := "its machine ended before its agent joined"
-	if why != "" {
-		text += ": " + why
+// endUnjoined ends a lease whose machine was gone before its agent joined. What the
+// provider refused after all is a refusal as one of the launch would have been.
+func (f *Fleet) endUnjoined(ctx context.Context, id purser.LeaseID, in providers.Instance) error {
+	if refused(in.Refused) {
+		return f.fail(ctx, id, in.Refused, in.Reason)
 	}
-	return f.fail(ctx, id, purser.KindUnavailable, text)
+	return f.fail(ctx, id, purser.KindUnavailable, "its machine ended before its agent joined"+because(in.Reason))
 }
 
 // drain lets the agent stop its tasks, then ends the machine and waits for it to be

@@ -189,8 +189,9 @@ type Instance struct {
 	Lease        purser.LeaseID
 	Installation string
 	State        InstanceState
-	StartedAt    time.Time // when it was asked for; zero if the provider does not say
-	Reason       string    // why it stops or is gone, for people
+	StartedAt    time.Time   // when it was asked for; zero if the provider does not say
+	Reason       string      // why it stops or is gone, for people
+	Refused      purser.Kind // of one that is gone because it never came: no_capacity, quota …; empty otherwise
 
 	// Where and what it is, as offers have it; empty where the provider does not say.
 	Region, Zone, InstanceType string

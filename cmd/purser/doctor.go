@@ -29,7 +29,8 @@ func newDoctor() *cobra.Command {
 		if *probe {
 			return probeServer(c.Context(), c.OutOrStdout(), config)
 		}
-		report := app.Diagnose(c.Context(), config)
+		file, _ := c.Flags().GetString("config")
+		report := app.Diagnose(c.Context(), file, config)
 		err = show(c, *output, map[string]any{"checks": report}, func(w io.Writer) error {
 			rows := [][]string{}
 			for _, r := range report {

@@ -22,15 +22,8 @@ func newProviders() *cobra.Command {
 	output := outputFlag(c)
 	quotas := c.Flags().Bool("quotas", false, "the limits of the accounts too")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := remote(c)
-		if err != nil {
-			return err
-		}
-		out, err := client.Providers(c.Context())
-		if err != nil {
-			return err
-		}
-		return show(c, *output, out, func(w io.Writer) error { return printProviders(w, out, *quotas, time.Now()) })
+		return showAnswer(c, *output, func(client *api.Client) (api.Providers, error) { return client.Providers(c.Context()) },
+			func(w io.Writer, out api.Providers) error { return printProviders(w, out, *quotas, time.Now()) })
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 
@@ -56,4 +57,17 @@ func projectFlag(c *cobra.Command) {
 func projectOf(c *cobra.Command) string {
 	p, _ := c.Flags().GetString("project")
 	return p
+}
+
+// showAnswer asks the server and shows what it answers.
+func showAnswer[T any](c *cobra.Command, output string, ask func(*api.Client) (T, error), table func(io.Writer, T) error) error {
+	client, err := remote(c)
+	if err != nil {
+		return err
+	}
+	out, err := ask(client)
+	if err != nil {
+		return err
+	}
+	return show(c, output, out, func(w io.Writer) error { return table(w, out) })
 }

@@ -43,15 +43,7 @@ func newWhatIf() *cobra.Command {
 			}
 			q.Jobs = &in
 		}
-		client, err := remote(c)
-		if err != nil {
-			return err
-		}
-		out, err := client.Ask(c.Context(), q)
-		if err != nil {
-			return err
-		}
-		return show(c, *output, out, func(w io.Writer) error { return printAnswer(w, out) })
+		return showAnswer(c, *output, func(client *api.Client) (api.WhatIfAnswer, error) { return client.Ask(c.Context(), q) }, printAnswer)
 	}
 	return c
 }
@@ -132,15 +124,7 @@ func newWorth() *cobra.Command {
 	remoteFlags(c)
 	output := outputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := remote(c)
-		if err != nil {
-			return err
-		}
-		out, err := client.Worth(c.Context())
-		if err != nil {
-			return err
-		}
-		return show(c, *output, out, func(w io.Writer) error { return printWorth(w, out) })
+		return showAnswer(c, *output, func(client *api.Client) (api.Worth, error) { return client.Worth(c.Context()) }, printWorth)
 	}
 	return c
 }
@@ -171,15 +155,7 @@ func newFront() *cobra.Command {
 	remoteFlags(c)
 	output := outputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := remote(c)
-		if err != nil {
-			return err
-		}
-		out, err := client.Front(c.Context())
-		if err != nil {
-			return err
-		}
-		return show(c, *output, out, func(w io.Writer) error { return printFront(w, out) })
+		return showAnswer(c, *output, func(client *api.Client) (api.Front, error) { return client.Front(c.Context()) }, printFront)
 	}
 	return c
 }

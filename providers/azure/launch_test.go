@@ -218,7 +218,7 @@ func TestAFailureAfterLaunchIsToldByDescribe(t *testing.T) {
 	}
 	c.pass(time.Minute)
 	in, err := p.Describe(t.Context(), r.Lease)
-	if err != nil || in.State != providers.Gone || !strings.Contains(in.Reason, "sufficient capacity") {
+	if err != nil || in.State != providers.Gone || !strings.Contains(in.Reason, "sufficient capacity") || in.Refused != purser.KindNoCapacity {
 		t.Errorf("Describe gave %+v, %v", in, err)
 	}
 	if all, err := p.List(t.Context()); err != nil || len(all) != 0 {

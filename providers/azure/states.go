@@ -97,6 +97,9 @@ func (p *Provider) instance(vm *armcompute.VirtualMachine) providers.Instance {
 		ID: value(vm.Name), Lease: lease, Installation: p.cfg.Installation, State: is.state, Reason: is.reason,
 		Region: regionOf(vm.Location), StartedAt: written(vm.Tags),
 	}
+	if v, ok := verdictOf(is.failure, is.message); ok && is.failure != "" {
+		in.Refused = v.kind
+	}
 	if len(vm.Zones) > 0 {
 		in.Zone = value(vm.Zones[0])
 	}

@@ -52,6 +52,7 @@ type (
 		State        providers.InstanceState `json:"state"`
 		StartedAt    time.Time               `json:"started_at,omitzero"`
 		Reason       string                  `json:"reason,omitempty"`
+		Refused      purser.Kind             `json:"refused,omitempty"`
 
 		Region       string `json:"region,omitempty"`
 		Zone         string `json:"zone,omitempty"`

@@ -102,7 +102,7 @@ func TestLateRefusalIsToldByDescribe(t *testing.T) {
 	w.pass(time.Minute)
 	r.Lease.Instance = in.ID
 	seen, err := p.Describe(t.Context(), r.Lease)
-	if err != nil || seen.State != providers.Gone || !strings.Contains(seen.Reason, "ZONE_RESOURCE_POOL_EXHAUSTED") {
+	if err != nil || seen.State != providers.Gone || !strings.Contains(seen.Reason, "ZONE_RESOURCE_POOL_EXHAUSTED") || seen.Refused != purser.KindNoCapacity {
 		t.Errorf("Describe gave %+v, %v", seen, err)
 	}
 	if _, err = p.Launch(t.Context(), r); purser.KindOf(err) != purser.KindNoCapacity {

@@ -26,7 +26,7 @@ type finding struct {
 // ever, so that asking again cannot help the lease.
 func (f finding) unmade(why *purser.Error) finding {
 	f.known, f.refused = true, why
-	f.in.State, f.in.Reason = providers.Gone, why.Message
+	f.in.State, f.in.Reason, f.in.Refused = providers.Gone, why.Message, why.Kind
 	if why.Kind == purser.KindThrottled || why.Kind == purser.KindUnavailable {
 		f.refused = nil
 	}
