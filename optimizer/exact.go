@@ -1,8 +1,10 @@
 package optimizer
 
 import (
+	"cmp"
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"purser"
@@ -16,28 +18,26 @@ const (
 	exactReplicas = 1000 // problems with more replicas are left to the dives
 	exactColumns  = 12_000
 	exactTries    = 8
+	// exactPromising bounds the columns where not all can be listed: a program over many of them ends at a worse plan.
+	exactPromising = 800
 )
 
 // anySlack lets every column in. Sums of a few of it do not overflow.
 const anySlack = math.MaxInt64 / 8
 
-// exact proves or improves the plan of a small problem.
+// exact proves or improves the plan of a small problem. Where the columns that can be in a better plan are too many to list, it takes those
+// that the relaxed program and the dives made: that proves nothing, but finds plans that no dive does.
 func (s *search) exact(ctx context.Context) error {
 	if s.proof == nil || !s.proof.whole || s.missed > 0 || !s.p.small() {
 		return nil
 	}
-	slack := s.best.cost + s.p.constant() - s.proof.bound
-	slack += slack/1_000_000 + s.best.cost/1_000_000 + 1
-	whole := slack
-	var cols []column
-	ok := false
-	for range exactTries {
-		if cols, ok = s.proof.columnsWithin(slack, exactColumns); ok {
-			break
-		}
-		slack /= 2
+	whole := s.best.cost + s.p.constant() - s.proof.bound
+	whole += whole/1_000_000 + s.best.cost/1_000_000 + 1
+	cols, slack, listed := s.listed(whole)
+	if !listed {
+		cols = s.promising(whole)
 	}
-	if !ok || ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return nil
 	}
 	e, err := newExact(ctx, s.rt, s.p, append(s.best.columns(), cols...), false)
@@ -58,18 +58,51 @@ func (s *search) exact(ctx context.Context) error {
 	if res.Feasible {
 		s.consider(e.packing(res.ColValue), "exact", 0)
 	}
+	own := res.Bound * e.unit
+	if !listed || math.IsInf(own, -1) {
+		return nil
+	}
 	// What is not in the program costs at least the slack more than the proof's bound. The program's own bound is floating point.
 	bound := s.proof.bound + slack
 	if slack == whole {
 		bound = math.MaxInt64
 	}
-	if own := res.Bound * e.unit; !math.IsInf(own, 0) {
+	if !math.IsInf(own, 0) {
 		bound = min(bound, int64(own-math.Abs(own)*1e-8)+s.p.constant())
-	} else if math.IsInf(own, -1) {
-		return nil
 	}
 	s.raise(min(bound, s.best.cost+s.p.constant()), "exact", 1)
 	return nil
+}
+
+// listed gives every column that costs at most slack beyond what its members are worth, for the largest slack up to whole at which they
+// can be listed.
+func (s *search) listed(whole int64) (cols []column, slack int64, ok bool) {
+	slack = whole
+	for range exactTries {
+		if cols, ok = s.proof.columnsWithin(slack, exactColumns); ok {
+			break
+		}
+		slack /= 2
+	}
+	return cols, slack, ok
+}
+
+// promising gives the columns known so far that cost at most slack beyond what their members are worth: those that waste least, in that order.
+func (s *search) promising(slack int64) []column {
+	worths := s.proof.m.worths(s.proof.d.rows)
+	waste := make([]int64, len(s.pool))
+	var order []int
+	for i := range s.pool {
+		if waste[i] = s.proof.waste(&s.pool[i], worths); waste[i] <= slack {
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(waste[a], waste[b]) })
+	var out []column
+	for _, i := range order[:min(len(order), exactPromising)] {
+		out = append(out, s.pool[i])
+	}
+	return out
 }
 
 // exactMissed looks for places for what a small problem's plan misses, over the columns that are known.
