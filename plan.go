@@ -28,12 +28,14 @@ type Plan struct {
 	Rehearsal bool       `json:"rehearsal"` // nothing is bought, machines are stood in for
 
 	Horizon   time.Duration `json:"horizon_ns"`
-	Objective Money         `json:"objective_usd"` // cost of the plan over the horizon
+	Objective Money         `json:"objective_usd"` // cost of the plan over the horizon, with CarbonCost
 	Bound     Money         `json:"bound_usd"`     // no plan can cost less; proven
 	Gap       float64       `json:"gap"`           // (Objective − Bound) / Objective, 0 for a plan that costs nothing
 
-	UnitPrice     USDPerHour    `json:"usd_per_hour"`          // of what runs at the start
-	BaselinePrice USDPerHour    `json:"baseline_usd_per_hour"` // each placed replica alone on its cheapest on-demand machine
+	UnitPrice     USDPerHour    `json:"usd_per_hour"`              // of what runs at the start
+	BaselinePrice USDPerHour    `json:"baseline_usd_per_hour"`     // each placed replica alone on its cheapest on-demand machine
+	CarbonGrams   float64       `json:"carbon_grams,omitempty"`    // CO₂e of the machines over the horizon, estimated; 0 where nobody asked
+	CarbonCost    Money         `json:"carbon_cost_usd,omitempty"` // what it counts in Objective at the price of carbon; nobody is paid for it
 	SolveTime     time.Duration `json:"solve_ns"`
 	CutByTime     bool          `json:"cut_by_time,omitempty"` // a clock, not the work limit, ended the search
 

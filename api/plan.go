@@ -14,11 +14,13 @@ type Plan struct {
 	Rehearsal bool              `json:"rehearsal"`
 
 	HorizonHours  float64           `json:"horizon_hours"`
-	Objective     purser.Money      `json:"objective_usd"` // cost over the horizon
+	Objective     purser.Money      `json:"objective_usd"` // cost over the horizon, with carbon_cost_usd
 	Bound         purser.Money      `json:"bound_usd"`     // no plan can cost less; proven
 	Gap           float64           `json:"gap"`           // (objective − bound) / objective
 	UnitPrice     purser.USDPerHour `json:"usd_per_hour"`  // of what runs at the start
 	BaselinePrice purser.USDPerHour `json:"baseline_usd_per_hour"`
+	CarbonKg      float64           `json:"carbon_kg"`                 // CO₂e of the machines over the horizon, estimated from their power and the place's grid
+	CarbonCost    purser.Money      `json:"carbon_cost_usd,omitempty"` // what it counts at the price of carbon; nobody is paid for it
 	SolveSeconds  float64           `json:"solve_seconds"`
 	CutByTime     bool              `json:"cut_by_time,omitempty"`
 	Summary       string            `json:"summary"` // the plan in a sentence; empty in lists
@@ -89,7 +91,7 @@ type PlanSetback struct {
 func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 	out := Plan{
 		ID: p.ID, CreatedAt: p.CreatedAt, Status: p.Status, Rehearsal: p.Rehearsal,
-		HorizonHours: p.Horizon.Hours(), Objective: p.Objective, Bound: p.Bound, Gap: p.Gap,
+		HorizonHours: p.Horizon.Hours(), CarbonKg: p.CarbonGrams / 1000, CarbonCost: p.CarbonCost, Objective: p.Objective, Bound: p.Bound, Gap: p.Gap,
 		UnitPrice: p.UnitPrice, BaselinePrice: p.BaselinePrice, SolveSeconds: p.SolveTime.Seconds(), CutByTime: p.CutByTime,
 		Summary: p.Sentence(),
 		Leases:  []PlanLease{}, Unplaced: []PlanUnplaced{}, Refusals: []PlanRefusal{}, RunnersUp: []PlanRunnerUp{},

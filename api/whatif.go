@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/url"
 
 	"purser"
 )
@@ -59,26 +60,33 @@ type WorthStep struct {
 	Sentence string       `json:"sentence"`
 }
 
+// What the cost of a plan can be weighed against.
+const (
+	AgainstTime   = "time"   // until all training has ended
+	AgainstCarbon = "carbon" // that the machines take
+)
+
 // Front is the answer of GET /v1/plans/front: what it costs to have all training done
-// sooner. No point is both later and dearer than another.
+// sooner, or to take less carbon. No point is worse in both than another.
 type Front struct {
-	Points []FrontPoint `json:"points"`           // the latest and cheapest first
+	Points []FrontPoint `json:"points"`           // the cheapest first
 	Reason string       `json:"reason,omitempty"` // why there is nothing to choose
 }
 
-// FrontPoint is a plan that keeps a deadline.
+// FrontPoint is a plan of a front.
 type FrontPoint struct {
 	Hours     float64           `json:"hours"`         // until all training has ended
-	Objective purser.Money      `json:"objective_usd"` // over the plan's horizon
+	CarbonKg  float64           `json:"carbon_kg"`     // CO₂e over the plan's horizon
+	Objective purser.Money      `json:"objective_usd"` // over the plan's horizon, without what carbon counts
 	Extra     purser.Money      `json:"extra_usd"`     // beside the cheapest
-	Bound     purser.Money      `json:"bound_usd"`
+	Bound     purser.Money      `json:"bound_usd"`     // no plan for the point's deadline or price of carbon costs less
 	Rate      purser.USDPerHour `json:"usd_per_hour"`
 	Machines  int               `json:"machines"`
 }
 
-// Front says what it costs to be sooner.
-func (c *Client) Front(ctx context.Context) (out Front, err error) {
-	return out, c.Get(ctx, "/v1/plans/front", nil, &out)
+// Front says what it costs to be sooner, or to take less carbon.
+func (c *Client) Front(ctx context.Context, against string) (out Front, err error) {
+	return out, c.Get(ctx, "/v1/plans/front", url.Values{"against": {against}}, &out)
 }
 
 // Ask plans for a changed world.

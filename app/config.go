@@ -75,6 +75,8 @@ type Config struct {
 	Sweeps Schedules `koanf:"sweeps"`
 	// Rebalance says when a move pays.
 	Rebalance RebalanceRule `koanf:"rebalance"`
+	// Carbon says how the carbon of machines counts.
+	Carbon CarbonRule `koanf:"carbon"`
 }
 
 // SourceConfig is how a feed of prices is collected. Naming a feed is enough to have it
@@ -188,7 +190,7 @@ func LoadConfig(path string, set map[string]any) (Config, error) {
 			return c, purser.Errorf(purser.KindInvalid, "app.LoadConfig", "the configuration %s cannot be read: %w", path, err)
 		}
 	}
-	for _, section := range []string{"sweeps", "rebalance", "sources", "providers", "spend_limit"} {
+	for _, section := range []string{"sweeps", "rebalance", "sources", "providers", "spend_limit", "carbon"} {
 		if v := k.Get(section); v == nil || reflect.DeepEqual(v, map[string]any{}) {
 			k.Delete(section) // a section without settings is none
 		}
@@ -224,7 +226,7 @@ func keys() []string {
 		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "agent_programs", "horizon",
 		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune", "sweeps.hazard", "sweeps.attend", "sweeps.leavings",
 		"spend_limit.usd_per_hour", "spend_limit.usd_per_month",
-		"keep_logs", "keep_plans", "keep_prices",
+		"keep_logs", "keep_plans", "keep_prices", "carbon.usd_per_tonne", "carbon.grid.PROVIDER/REGION",
 		"rebalance.threshold", "rebalance.min_gain_usd", "rebalance.min_share",
 		"sources.NAME.schedule", "sources.NAME.max_age", "sources.NAME.regions", "sources.NAME.key", "sources.NAME.project", "sources.NAME.url", "sources.NAME.file",
 	)
@@ -233,6 +235,9 @@ func keys() []string {
 // knownKey says whether a configuration may hold a key, and why not.
 func knownKey(key string) (ok bool, why string) {
 	if slices.Contains(keys(), key) && !strings.Contains(key, "NAME") {
+		return true, ""
+	}
+	if strings.HasPrefix(key, "carbon.grid.") {
 		return true, ""
 	}
 	if rest, ok := strings.CutPrefix(key, "providers."); ok {
@@ -289,6 +294,9 @@ func (c Config) check() error {
 		return err
 	}
 	if err := c.checkProviders(bad); err != nil {
+		return err
+	}
+	if err := c.Carbon.check(bad); err != nil {
 		return err
 	}
 	r := c.Rebalance

@@ -34,6 +34,7 @@ type PlanRequest struct {
 	Prices   []PriceList // empty: the bundled list
 	Limits   jobfile.Limits
 	Horizon  time.Duration
+	Carbon   CarbonRule
 	Time     time.Duration // how long the optimizer may search
 	CacheDir string        // of the compiled solver; empty: none
 	Now      time.Time
@@ -102,7 +103,10 @@ func PlanFiles(ctx context.Context, r PlanRequest) (PlanResult, error) {
 			r.Jobs[i].ID = purser.JobID(r.Jobs[i].Project + "/" + r.Jobs[i].Name)
 		}
 	}
-	problem, err := optimizer.NewProblem(optimizer.Input{Now: r.Now, Horizon: r.Horizon, Offers: offers, Jobs: r.Jobs, Quotas: r.Limits.Quotas, Hazard: hazardOf(nil)})
+	problem, err := optimizer.NewProblem(optimizer.Input{
+		Now: r.Now, Horizon: r.Horizon, Offers: offers, Jobs: r.Jobs, Quotas: r.Limits.Quotas, Hazard: hazardOf(nil),
+		Carbon: r.Carbon.of, CarbonPrice: purser.MoneyOf(r.Carbon.PerTonne),
+	})
 	if err != nil {
 		return out, err
 	}

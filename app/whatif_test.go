@@ -3,6 +3,7 @@ package app
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"purser"
 	"purser/api"
@@ -66,7 +67,7 @@ func TestFront(t *testing.T) {
 	fast.InstanceType, fast.Accelerator = "fast", "H100"
 	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{small("z1", purser.OnDemand, 1), fast}}, SpendLimit{})
 	w.listOffers()
-	if out, err := (plansPart{w.App}).Front(t.Context()); err != nil || len(out.Points) != 0 || out.Reason == "" {
+	if out, err := (plansPart{w.App}).Front(t.Context(), api.AgainstTime); err != nil || len(out.Points) != 0 || out.Reason == "" {
 		t.Errorf("without training: %+v, %v", out, err)
 	}
 	w.submit(`
@@ -78,10 +79,41 @@ jobs:
         - {name: slow, accelerators: T4:1, cpus: 1, memory: 1GiB, run_time: 12h}
         - {name: quick, accelerators: H100:1, cpus: 1, memory: 1GiB, run_time: 3h}
 `)
-	out, err := plansPart{w.App}.Front(t.Context())
+	out, err := plansPart{w.App}.Front(t.Context(), api.AgainstTime)
 	w.must(err)
 	if len(out.Points) != 2 || out.Points[0].Hours < 12 || out.Points[1].Hours > 4 || out.Points[0].Extra != 0 || out.Points[1].Extra <= 0 || out.Points[1].Rate != purser.USDPerHourOf(9) {
 		t.Fatalf("%+v", out)
+	}
+}
+
+// The cheaper machine stands where electricity takes more carbon.
+func TestCarbonFront(t *testing.T) {
+	clean := small("z1", purser.OnDemand, 1.1)
+	clean.InstanceType, clean.Region, clean.Country = "clean", "north", "NO"
+	dirty := small("z1", purser.OnDemand, 1)
+	dirty.Region, dirty.Country = "south", "ZA"
+	w := newCloudWorld(t, fake.Config{Offers: []purser.Offer{dirty, clean}}, SpendLimit{})
+	w.listOffers()
+	if out, err := (plansPart{w.App}).Front(t.Context(), api.AgainstCarbon); err != nil || len(out.Points) != 0 || out.Reason == "" {
+		t.Errorf("with nothing to run: %+v, %v", out, err)
+	}
+	w.submit("name: fit\ntrain: {command: \"true\", accelerators: \"T4:1\", cpus: 1, memory: 1GiB, run_time: 12h}\n")
+	out, err := plansPart{w.App}.Front(t.Context(), api.AgainstCarbon)
+	w.must(err)
+	if len(out.Points) != 2 || out.Points[0].Rate != purser.USDPerHourOf(1) || out.Points[1].Rate != purser.USDPerHourOf(1.1) ||
+		!(out.Points[1].CarbonKg > 0 && out.Points[1].CarbonKg < out.Points[0].CarbonKg/10) || out.Points[1].Extra <= 0 {
+		t.Fatalf("%+v", out)
+	}
+	// With a price of carbon the sweep plans the clean one.
+	w.config.Carbon.PerTonne = 10_000
+	snap, err := w.db.Snapshot(t.Context())
+	w.must(err)
+	in, err := w.inputNow(t.Context(), snap, nil, true)
+	w.must(err)
+	plan, err := w.solveInput(t.Context(), in, time.Second)
+	w.must(err)
+	if len(plan.Leases) != 1 || plan.Leases[0].Offer.InstanceType != "clean" || plan.CarbonCost <= 0 || plan.Objective <= plan.CarbonCost {
+		t.Errorf("%+v", plan)
 	}
 }
 
@@ -89,7 +121,7 @@ func TestUndominated(t *testing.T) {
 	p := func(hours, usd float64) api.FrontPoint {
 		return api.FrontPoint{Hours: hours, Objective: purser.MoneyOf(usd)}
 	}
-	got := undominated([]api.FrontPoint{p(5, 9), p(10, 4), p(6, 10), p(10, 5), p(5, 9), p(2, 30)})
+	got := undominated([]api.FrontPoint{p(5, 9), p(10, 4), p(6, 10), p(10, 5), p(5, 9), p(2, 30)}, func(x api.FrontPoint) float64 { return x.Hours })
 	if len(got) != 3 || got[0].Hours != 10 || got[1].Hours != 5 || got[2].Hours != 2 || got[2].Extra != purser.MoneyOf(26) {
 		t.Errorf("%+v", got)
 	}

@@ -88,7 +88,7 @@ func (b *brute) judge() {
 	for s, o := range b.slots {
 		if b.used[s] > 0 {
 			plan.Leases = append(plan.Leases, purser.PlannedLease{Offer: o})
-			plan.Objective += o.UnitPrice.For(anHour)
+			plan.Objective += rateIn(b.in, o).For(anHour)
 		}
 	}
 	if auditSupply(b.in, plan) != nil {
@@ -138,6 +138,10 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 			UnitPrice: purser.USDPerHour(n * int64(rapid.IntRange(3, 15).Draw(t, "tenths per device")) * 100_000_000),
 			Limit:     rapid.IntRange(1, 3).Draw(t, "limit"),
 		})
+	}
+	if rapid.IntRange(0, 2).Draw(t, "carbon counts") == 0 {
+		in.CarbonPrice = purser.MoneyOf(1000)
+		in.Carbon = func(o purser.Offer) float64 { return 300 * float64(o.InstanceType[1]-'0') } // up to 0.60 $ an hour
 	}
 	left := 4
 	for i := 0; left > 0 && i < 3; i++ {

@@ -280,11 +280,14 @@ func (c *checker) money() error {
 			return wrong("lease %d (%s) is needed for %v and not %v", i, l.Offer.ID(), durationOf(start+c.spans[i]), l.Duration)
 		}
 	}
+	grams, carbonCost := c.p.carbonOf(c.plan)
 	switch objective := c.p.Price(c.plan); {
 	case unit != c.plan.UnitPrice:
 		return wrong("the machines cost %s and not %s", unit, c.plan.UnitPrice)
 	case objective != c.plan.Objective:
 		return wrong("the plan costs %s and not %s", objective.Decimal(), c.plan.Objective.Decimal())
+	case c.plan.CarbonGrams != grams || c.plan.CarbonCost != carbonCost:
+		return wrong("the machines take %g g of carbon, which counts %s", grams, carbonCost.Decimal())
 	case c.plan.Bound > c.plan.Objective:
 		return wrong("the bound %s lies above the cost %s", c.plan.Bound.Decimal(), c.plan.Objective.Decimal())
 	case c.plan.BaselinePrice != c.p.baseline(c.plan):

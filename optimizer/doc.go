@@ -17,7 +17,8 @@
 //
 // First the replicas that have no place, those of higher priority before others; then money over the horizon:
 //
-//	min Σ_c x_c · (price_o · (start-up_o + longest run time in c, within the horizon) + egress of its replicas)
+//	min Σ_c x_c · (rate_o · (start-up_o + longest run time in c, within the horizon) + egress of its replicas)
+//	rate_o = price_o + price of carbon · grams of CO₂e an hour
 //
 // Training on machines that may be taken back runs longer, by what it loses and does again: a run time is multiplied by an expected
 // factor that depends on the offer's hazard, the gang's machines and the checkpoints (hazard.go). A variant thus becomes one for each

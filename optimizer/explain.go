@@ -225,6 +225,6 @@ func (p *Problem) rankedPlaces(c int) []int32 {
 	}
 	slices.Sort(out)
 	out = slices.Compact(out)
-	slices.SortStableFunc(out, func(a, b int32) int { return cmp.Compare(p.places[a].offer.UnitPrice, p.places[b].offer.UnitPrice) })
+	slices.SortStableFunc(out, func(a, b int32) int { return cmp.Compare(p.places[a].rate, p.places[b].rate) })
 	return out
 }

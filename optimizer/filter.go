@@ -18,6 +18,7 @@ type place struct {
 	domain   [3]int32
 	quotas   []quotaUse
 	machine  machine
+	rate     purser.USDPerHour // what an hour of it counts: its price and that of its carbon
 }
 
 // quotaUse is what one machine takes of a quota, in thousandths of its unit.

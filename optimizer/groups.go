@@ -145,7 +145,7 @@ func menuKey(g *group) string {
 func (p *Problem) undominated(sites []int32) []int32 {
 	slices.SortStableFunc(sites, func(a, b int32) int {
 		x, y := &p.sites[a], &p.sites[b]
-		return cmp.Or(cmp.Compare(x.offer.UnitPrice, y.offer.UnitPrice), cmp.Compare(x.start, y.start), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(x.rate, y.rate), cmp.Compare(x.start, y.start), cmp.Compare(a, b))
 	})
 	var kept []int32
 	for _, s := range sites {

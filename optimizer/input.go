@@ -36,6 +36,10 @@ type Input struct {
 	// Hazard is how many times per hour of running a machine of an offer is taken back; it depends on the offer's ID alone. Training
 	// then takes longer there, by what it loses and by what its checkpoints save (see stretch). Nil means that none ever is.
 	Hazard func(purser.Offer) float64 `json:"-"`
+	// Carbon is how many grams of CO₂e an hour of a machine of an offer takes. Nil means that nobody asks.
+	Carbon func(purser.Offer) float64 `json:"-"`
+	// CarbonPrice is what a tonne (10⁶ g) of it counts in the objective, beside the money that is paid.
+	CarbonPrice purser.Money `json:"carbon_price_usd,omitempty"`
 }
 
 // Need says which replicas of a training group need a place.

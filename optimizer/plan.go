@@ -36,6 +36,7 @@ func (p *Problem) build(k *packing) purser.Plan {
 	for i := range plan.Leases {
 		plan.UnitPrice += plan.Leases[i].Offer.UnitPrice
 	}
+	plan.CarbonGrams, plan.CarbonCost = p.carbonOf(plan)
 	plan.BaselinePrice = p.baseline(plan)
 	plan.Unplaced = p.unplaced(a, plan)
 	if len(plan.Unplaced) > 0 {
@@ -75,13 +76,13 @@ func compareLeases(a, b purser.PlannedLease) int {
 	return cmp.Or(cmp.Compare(a.Held, b.Held), cmp.Compare(a.Offer.ID(), b.Offer.ID()), slices.CompareFunc(a.Placements, b.Placements, comparePlacements))
 }
 
-// Price is what a plan costs over the horizon: for each lease its price for as long as it is needed (with a new machine's start-up),
+// Price is what a plan costs over the horizon: for each lease its price, and that of its carbon, for as long as it is needed (with a new machine's start-up),
 // egress for each replica that comes to a machine, and for each replica that runs and leaves its machine what moving costs.
 func (p *Problem) Price(plan purser.Plan) purser.Money {
 	total := int64(0)
 	stays := map[replicaName]bool{}
 	for _, l := range plan.Leases {
-		total += int64(l.Offer.UnitPrice.For(l.Duration))
+		total += int64(p.rate(l.Offer).For(l.Duration))
 		for _, pl := range l.Placements {
 			name := replicaName{pl.Job, pl.Group, pl.Replica}
 			if l.Held != "" && p.where[name] == (seatNow{l.Held, pl.Variant}) {

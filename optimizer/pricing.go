@@ -67,7 +67,7 @@ func (r *rents) frontier(sites []int32) []rentLine {
 		st := &r.p.sites[s]
 		l := rentLine{site: s, fixed: r.fixed(s), late: r.d.late[s]}
 		if r.priced {
-			l.slope, l.start, l.paid = int64(st.offer.UnitPrice), st.start, st.paidSpan
+			l.slope, l.start, l.paid = int64(st.rate), st.start, st.paidSpan
 		}
 		lines = append(lines, l)
 	}

@@ -3,6 +3,7 @@ package optimizer_test
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -359,7 +360,7 @@ func auditMoney(in optimizer.Input, plan purser.Plan) error {
 		if l.Duration != paidFor(in, l.Offer, run) {
 			return fmt.Errorf("%s is needed for %s and not %s", l.Offer.ID(), paidFor(in, l.Offer, run), l.Duration)
 		}
-		total += l.Offer.UnitPrice.For(l.Duration)
+		total += rateIn(in, l.Offer).For(l.Duration)
 	}
 	if total != plan.Objective {
 		return fmt.Errorf("the plan costs %s and not %s", total.Decimal(), plan.Objective.Decimal())
@@ -368,6 +369,14 @@ func auditMoney(in optimizer.Input, plan purser.Plan) error {
 		return fmt.Errorf("the bound %s lies above the cost %s", plan.Bound.Decimal(), plan.Objective.Decimal())
 	}
 	return nil
+}
+
+// rateIn is what an hour of a machine counts: its price and that of its carbon.
+func rateIn(in optimizer.Input, o purser.Offer) purser.USDPerHour {
+	if in.Carbon == nil {
+		return o.UnitPrice
+	}
+	return o.UnitPrice + purser.USDPerHour(math.Ceil(float64(in.CarbonPrice)*in.Carbon(o)/1e6))
 }
 
 // missing is how many replicas a plan leaves out.

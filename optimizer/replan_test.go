@@ -74,7 +74,7 @@ func TestUnchangedPricesChangeNothing(t *testing.T) {
 		tried++
 		want := purser.Money(0)
 		for _, l := range plan.Leases {
-			want += l.Offer.UnitPrice.For(l.Duration - paidFor(in, l.Offer, 0))
+			want += rateIn(in, l.Offer).For(l.Duration - paidFor(in, l.Offer, 0))
 		}
 		held := hold(in, plan)
 		for _, held.KeepPlacements = range []bool{true, false} {

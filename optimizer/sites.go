@@ -30,7 +30,7 @@ func (s *site) cost(span int64) int64 {
 	if span <= s.paidSpan {
 		return 0
 	}
-	return price(s.offer, s.start+span) - price(s.offer, s.paidSpan)
+	return s.price(s.start+span) - s.price(s.paidSpan)
 }
 
 func (p *Problem) domainsOf(o purser.Offer) [3]int32 {
@@ -51,7 +51,7 @@ func (p *Problem) buildPlaces() {
 		}
 		p.places = append(p.places, place{
 			offer: o, room: capacityOf(o.Shape), start: p.startUp(o), limit: limit,
-			domain: p.domainsOf(o), quotas: p.quotaUses(o), machine: p.machineOf(o),
+			domain: p.domainsOf(o), quotas: p.quotaUses(o), machine: p.machineOf(o), rate: p.rate(o),
 		})
 	}
 	index := map[string]int{}
@@ -62,8 +62,8 @@ func (p *Problem) buildPlaces() {
 		for d := range room {
 			room[d] = max(room[d], 0)
 		}
-		p.basePaid += price(o, base.span)
-		pl := place{offer: o, room: room, paidSpan: base.span, domain: p.domainsOf(o), machine: p.machineOf(o)}
+		pl := place{offer: o, room: room, paidSpan: base.span, domain: p.domainsOf(o), machine: p.machineOf(o), rate: p.rate(o)}
+		p.basePaid += pl.price(base.span)
 		if len(base.keep) == 0 {
 			pl.quotas = p.quotaUses(o)
 		}
@@ -225,5 +225,5 @@ func (p *Problem) moveWorth(o purser.Offer, size amounts) int64 {
 	return max(1, int64(math.Floor(float64(perHour)*share*p.moveCost)))
 }
 
-// price is what a machine of the offer costs for so many ns.
-func price(o purser.Offer, ns int64) int64 { return int64(o.UnitPrice.For(durationOf(ns))) }
+// price is what a machine of the place counts for so many ns, in nano-USD: its price and that of its carbon.
+func (pl *place) price(ns int64) int64 { return int64(pl.rate.For(durationOf(ns))) }

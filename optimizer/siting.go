@@ -127,7 +127,7 @@ func (r *relaxed) roundSites(fixed map[int32]bool) (bool, error) {
 		if whole := math.Round(x); fixed[m.site] || math.Abs(x-whole) < 1e-4 {
 			continue
 		}
-		parts = append(parts, part{m, x, float64(r.p.sites[m.site].offer.UnitPrice)})
+		parts = append(parts, part{m, x, float64(r.p.sites[m.site].rate)})
 	}
 	if len(parts) == 0 {
 		return true, nil

@@ -71,6 +71,10 @@ func drawInput(t *rapid.T, replicas int, services bool) Input {
 		}
 		in.Hazard = func(o purser.Offer) float64 { return hazards[o.ID()] }
 	}
+	if rapid.IntRange(0, 2).Draw(t, "carbon counts") == 0 {
+		in.Carbon = func(o purser.Offer) float64 { return float64(len(o.InstanceType)*100 + len(o.ID())) }
+		in.CarbonPrice = purser.MoneyOf(rapid.SampledFrom([]float64{0, 100, 10_000}).Draw(t, "price of carbon"))
+	}
 	return in
 }
 
@@ -146,7 +150,7 @@ func cheapestPlan(p *Problem) (purser.Money, bool) {
 	cost := func() purser.Money {
 		total := purser.Money(0)
 		for _, m := range rented {
-			total += purser.Money(price(m.place.offer, m.place.start+m.span))
+			total += purser.Money(m.place.price(m.place.start + m.span))
 		}
 		return total
 	}

@@ -10,6 +10,9 @@ import (
 // MaxMachines caps the machines of one plan: above it a quantity is a slip of the pen.
 const MaxMachines = 1_000_000
 
+// maxCarbonPrice is 1 $ a gram.
+const maxCarbonPrice = 1_000_000
+
 func invalid(path, format string, args ...any) error {
 	err := purser.Errorf(purser.KindInvalid, "optimizer.NewProblem", format, args...)
 	err.Place = &purser.Place{Path: path}
@@ -44,6 +47,9 @@ func (p *Problem) validate() error {
 		if q.Limit > math.MaxInt64/1000 {
 			return invalid("quotas", "the quota %s is larger than can be counted", q.Name)
 		}
+	}
+	if p.in.CarbonPrice < 0 || p.in.CarbonPrice > purser.MoneyOf(maxCarbonPrice) {
+		return invalid("carbon_price_usd", "a tonne of carbon counts between 0 and %d USD", maxCarbonPrice)
 	}
 	total := 0
 	for i, j := range p.jobs {

@@ -133,7 +133,7 @@ func (plans) Ask(_ context.Context, q server.WhatIfQuery) (api.WhatIfAnswer, err
 	return api.WhatIfAnswer{Sentence: fmt.Sprintf("%d jobs, %d lost, %d prices", len(q.Jobs), len(q.Lose), len(q.Prices))}, nil
 }
 
-func (plans) Front(context.Context) (api.Front, error) { return api.Front{Reason: "none"}, nil }
+func (plans) Front(context.Context, string) (api.Front, error) { return api.Front{Reason: "none"}, nil }
 
 func (plans) Worth(context.Context) (api.Worth, error) { return api.Worth{Left: 3}, nil }
 

@@ -21,8 +21,8 @@ type Plans interface {
 	Ask(ctx context.Context, q WhatIfQuery) (api.WhatIfAnswer, error)
 	// Worth says what a little more of each limit that is used up would save.
 	Worth(ctx context.Context) (api.Worth, error)
-	// Front says what it costs to have all training done sooner.
-	Front(ctx context.Context) (api.Front, error)
+	// Front says what it costs to have all training done sooner (api.AgainstTime), or to take less carbon (api.AgainstCarbon).
+	Front(ctx context.Context, against string) (api.Front, error)
 	// Rebalance moves what runs to where it is cheaper when that pays.
 	Rebalance(ctx context.Context, actor string, dryRun bool) (api.Rebalanced, error)
 }
@@ -51,13 +51,16 @@ func (s *Server) registerQuestions(tags []string) {
 		out, err := s.parts.Plans.Ask(ctx, q)
 		return &askOut{out}, err
 	})
+	type frontIn struct {
+		Against string `query:"against" enum:"time,carbon" default:"time" doc:"What cost is weighed against."`
+	}
 	type frontOut struct{ Body api.Front }
 	register(s, api.RoleViewer, huma.Operation{
-		OperationID: "cost-against-time", Method: http.MethodGet, Path: "/v1/plans/front", Tags: tags,
-		Summary:     "Say what it costs to have all training done sooner",
-		Description: "Plans for the same work with ever nearer deadlines, those that are worth choosing. It takes some seconds.",
-	}, func(ctx context.Context, _ *struct{}) (*frontOut, error) {
-		out, err := s.parts.Plans.Front(ctx)
+		OperationID: "cost-against", Method: http.MethodGet, Path: "/v1/plans/front", Tags: tags,
+		Summary:     "Say what it costs to have all training done sooner, or to take less carbon",
+		Description: "Plans for the same work with ever nearer deadlines, or with ever dearer carbon: those that are worth choosing. It takes some seconds.",
+	}, func(ctx context.Context, in *frontIn) (*frontOut, error) {
+		out, err := s.parts.Plans.Front(ctx, in.Against)
 		out.Points = list(out.Points)
 		return &frontOut{out}, err
 	})

@@ -31,6 +31,7 @@ func newPlan() *cobra.Command {
 	asOf := c.Flags().String("as-of", "", "when the price lists were seen (default: now)")
 	limits := c.Flags().String("limits", "", "file with quotas and private hosts")
 	horizon := c.Flags().Duration("horizon", 24*time.Hour, "how far the cost is counted")
+	carbon := c.Flags().Float64("carbon-price", 0, "what a tonne of CO₂e counts beside the money that is paid, in USD")
 	limit := c.Flags().Duration("time", 10*time.Second, "how long to search at most")
 	c.Args = cobra.ArbitraryArgs // shells expand --prices *.csv.gz into arguments
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -41,7 +42,10 @@ func newPlan() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		req.Horizon, req.Time = *horizon, *limit
+		if !(*carbon >= 0 && *carbon <= app.MaxCarbonPrice) {
+			return usageError{fmt.Errorf("--carbon-price lies between 0 and %d", app.MaxCarbonPrice)}
+		}
+		req.Horizon, req.Time, req.Carbon.PerTonne = *horizon, *limit, *carbon
 		result, err := app.PlanFiles(c.Context(), req)
 		if err != nil {
 			return err
@@ -154,6 +158,7 @@ func printPlan(w io.Writer, p api.Plan) error {
 		if err := printPlanLeases(w, p.Leases); err != nil {
 			return err
 		}
+		printCarbon(w, p)
 	}
 	for _, u := range p.Unplaced {
 		_, _ = fmt.Fprintf(w, "\nNot placed: %s/%s, %d replicas: %s\n", u.Job, u.Group, u.Replicas, u.Reason)
@@ -166,6 +171,18 @@ func printPlan(w io.Writer, p api.Plan) error {
 	printRunnersUp(w, p.RunnersUp)
 	printSetbacks(w, p.Setbacks)
 	return nil
+}
+
+// printCarbon says how much carbon the plan takes, and what it counts.
+func printCarbon(w io.Writer, p api.Plan) {
+	if p.CarbonKg <= 0 {
+		return
+	}
+	counts := ""
+	if p.CarbonCost > 0 {
+		counts = fmt.Sprintf(", which counts %s of the %s", p.CarbonCost, p.Objective)
+	}
+	_, _ = fmt.Fprintf(w, "\nAbout %.3g kg CO₂e over %.0f h%s.\n", p.CarbonKg, p.HorizonHours, counts)
 }
 
 // printSetbacks says what came to nothing before the plan, and why.

@@ -148,28 +148,41 @@ func printWorth(w io.Writer, out api.Worth) error {
 
 func newFront() *cobra.Command {
 	c := &cobra.Command{
-		Use: "front", Short: "Say what it costs to have all training done sooner", Args: cobra.NoArgs,
-		Long: "Plan what waits and runs with ever nearer deadlines, and show the plans that are worth choosing:\n" +
-			"none is both later and dearer than another. Takes some seconds; nothing is changed.",
+		Use: "front", Short: "Say what it costs to have all training done sooner, or to take less carbon", Args: cobra.NoArgs,
+		Long: "Plan what waits and runs with ever nearer deadlines, or with ever dearer carbon, and show the plans\n" +
+			"that are worth choosing: none is worse in both than another. Takes some seconds; nothing is changed.",
 	}
+	against := c.Flags().String("against", api.AgainstTime, "what cost is weighed against: time or carbon")
 	remoteFlags(c)
 	output := outputFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		return showAnswer(c, *output, func(client *api.Client) (api.Front, error) { return client.Front(c.Context()) }, printFront)
+		if *against != api.AgainstTime && *against != api.AgainstCarbon {
+			return usageError{fmt.Errorf("--against is time or carbon, not %q", *against)}
+		}
+		return showAnswer(c, *output, func(client *api.Client) (api.Front, error) { return client.Front(c.Context(), *against) }, func(w io.Writer, f api.Front) error {
+			return printFront(w, f, *against)
+		})
 	}
 	return c
 }
 
-// printFront shows the points with a bar for the time that each takes.
-func printFront(w io.Writer, f api.Front) error {
+// printFront shows the points with a bar for the time, or the carbon, that each takes.
+func printFront(w io.Writer, f api.Front, against string) error {
 	if len(f.Points) > 0 {
 		const widest = 30
+		length := func(p api.FrontPoint) float64 { return p.Hours }
+		name := "TIME"
+		if against == api.AgainstCarbon {
+			length, name = func(p api.FrontPoint) float64 { return p.CarbonKg }, "CARBON"
+		}
 		var rows [][]string
 		for _, p := range f.Points {
-			bar := strings.Repeat("#", max(1, int(widest*p.Hours/f.Points[0].Hours+0.5)))
-			rows = append(rows, []string{fmt.Sprintf("%.1f h", p.Hours), p.Objective.String(), "+" + p.Extra.String(), p.Rate.String(), strconv.Itoa(p.Machines), bar})
+			bar := strings.Repeat("#", max(1, int(widest*length(p)/max(length(f.Points[0]), 1e-9)+0.5)))
+			rows = append(rows, []string{
+				fmt.Sprintf("%.1f h", p.Hours), fmt.Sprintf("%.3g kg", p.CarbonKg), p.Objective.String(), "+" + p.Extra.String(), p.Rate.String(), strconv.Itoa(p.Machines), bar,
+			})
 		}
-		if err := grid(w, []string{"ALL DONE AFTER", "COST", "MORE", "PRICE", "MACHINES", "TIME"}, rows, 0, 1, 2, 3, 4); err != nil {
+		if err := grid(w, []string{"ALL DONE AFTER", "CO₂E", "COST", "MORE", "PRICE", "MACHINES", name}, rows, 0, 1, 2, 3, 4, 5); err != nil {
 			return err
 		}
 	}

@@ -51,11 +51,16 @@ func TestAnswersAreShown(t *testing.T) {
 	}
 	out.Reset()
 	front := api.Front{Points: []api.FrontPoint{{Hours: 12, Objective: purser.MoneyOf(12)}, {Hours: 3, Objective: purser.MoneyOf(27), Extra: purser.MoneyOf(15)}}}
-	if err := printFront(&out, front); err != nil || !strings.Contains(out.String(), "12.0 h") || !strings.Contains(out.String(), "+$15.00") || strings.Count(out.String(), "#") != 30+8 {
+	if err := printFront(&out, front, api.AgainstTime); err != nil || !strings.Contains(out.String(), "12.0 h") || !strings.Contains(out.String(), "+$15.00") || strings.Count(out.String(), "#") != 30+8 {
 		t.Errorf("%s, %v", out.String(), err)
 	}
 	out.Reset()
-	if err := printFront(&out, api.Front{Reason: "no training is planned"}); err != nil || out.String() != "No training is planned.\n" {
+	front = api.Front{Points: []api.FrontPoint{{Hours: 12, CarbonKg: 40}, {Hours: 12, CarbonKg: 4}}}
+	if err := printFront(&out, front, api.AgainstCarbon); err != nil || !strings.Contains(out.String(), "40 kg") || strings.Count(out.String(), "#") != 30+3 {
+		t.Errorf("%s, %v", out.String(), err)
+	}
+	out.Reset()
+	if err := printFront(&out, api.Front{Reason: "no training is planned"}, api.AgainstTime); err != nil || out.String() != "No training is planned.\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -88,6 +88,7 @@ export function plan(over: Partial<Plan> = {}): Plan {
     gap: 0.0005,
     usd_per_hour: 9.6,
     baseline_usd_per_hour: 32,
+    carbon_kg: 12.3,
     solve_seconds: 0.214,
     summary: "",
     leases: [

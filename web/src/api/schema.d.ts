@@ -315,10 +315,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Say what it costs to have all training done sooner
-         * @description Plans for the same work with ever nearer deadlines, those that are worth choosing. It takes some seconds.
+         * Say what it costs to have all training done sooner, or to take less carbon
+         * @description Plans for the same work with ever nearer deadlines, or with ever dearer carbon: those that are worth choosing. It takes some seconds.
          */
-        get: operations["cost-against-time"];
+        get: operations["cost-against"];
         put?: never;
         post?: never;
         delete?: never;
@@ -782,6 +782,8 @@ export interface components {
             /** Format: double */
             bound_usd: number;
             /** Format: double */
+            carbon_kg: number;
+            /** Format: double */
             extra_usd: number;
             /** Format: double */
             hours: number;
@@ -999,6 +1001,10 @@ export interface components {
             baseline_usd_per_hour: number;
             /** Format: double */
             bound_usd: number;
+            /** Format: double */
+            carbon_cost_usd?: number;
+            /** Format: double */
+            carbon_kg: number;
             /** Format: date-time */
             created_at?: string;
             cut_by_time?: boolean;
@@ -2809,9 +2815,12 @@ export interface operations {
             };
         };
     };
-    "cost-against-time": {
+    "cost-against": {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description What cost is weighed against. */
+                against?: "time" | "carbon";
+            };
             header?: never;
             path?: never;
             cookie?: never;

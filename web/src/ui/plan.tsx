@@ -97,7 +97,7 @@ function PlanWords({ plan }: { plan: Plan }) {
       {leases.length > 0 && <Compare plan={plan} />}
       <p className="words-proof">
         <Proof plan={plan} /> Made {ago(plan.created_at, now)} in {quantity(Math.round(plan.solve_seconds * 100) / 100)}&nbsp;s
-        {plan.cut_by_time && ", when its time was up"}.
+        {plan.cut_by_time && ", when its time was up"}. <Carbon plan={plan} />
       </p>
       <WorthOf />
       {unplaced.map((u) => (
@@ -112,6 +112,18 @@ function PlanWords({ plan }: { plan: Plan }) {
         </div>
       ))}
     </div>
+  );
+}
+
+/** How much carbon the machines take, and what that counts. */
+function Carbon({ plan }: { plan: Plan }) {
+  if (plan.carbon_kg <= 0) return null;
+  const kg = plan.carbon_kg < 10 ? Math.round(plan.carbon_kg * 10) / 10 : Math.round(plan.carbon_kg);
+  return (
+    <>
+      Its machines take about {quantity(kg)}&nbsp;kg of CO₂e
+      {(plan.carbon_cost_usd ?? 0) > 0 && <>, which counts {money(plan.carbon_cost_usd ?? 0)} of that cost</>}.
+    </>
   );
 }
 
