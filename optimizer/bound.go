@@ -33,10 +33,11 @@ func (r *relaxed) bound(d *duals, results []priced, worth []int64) (int64, bool)
 			addProduct(-machines, results[i].upper)
 			continue
 		}
-		factor := max(0, int64(math.Floor(results[i].ratio*(1<<proofShift)))-1)
 		for _, e := range p.groups[results[i].bucket.groups[0]].entries {
-			c := p.items[e.item].class
-			keep[c] = min(keep[c], factor)
+			if ratio := ratioFor(results[i].ratios, p.items[e.item].span); ratio < 1 {
+				c := p.items[e.item].class
+				keep[c] = min(keep[c], max(0, int64(math.Floor(ratio*(1<<proofShift)))-1))
+			}
 		}
 	}
 	addScaled := func(price, n int64, c int) {

@@ -36,11 +36,14 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 	patient, before := true, math.Inf(1)
 	slow := 0
 	for round := 0; round < last; round++ {
-		if err := r.settle(ctx, patient); err != nil {
+		settled, err := r.settle(ctx, patient)
+		if err != nil {
 			return err
 		}
 		d := r.prices()
-		results, err := r.order(d, g.nodes[level], g.workers).price(ctx)
+		ask := r.order(d, g.nodes[level], g.workers)
+		ask.raise = g.nodes[min(level+1, len(g.nodes)-1)]
+		results, err := ask.price(ctx)
 		if err != nil {
 			return errStopped
 		}
@@ -65,7 +68,7 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 		if err != nil {
 			return err
 		}
-		if !patient && r.proof && value-float64(r.latest) <= g.target*value {
+		if settled && r.proof && value-float64(r.latest) <= g.target*value {
 			hosts, err := r.addHosts()
 			if err != nil || hosts == 0 {
 				return err
@@ -73,7 +76,7 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 			level, last = 0, min(last, round+hostRounds)
 			continue
 		}
-		wait := patient
+		wait := !settled
 		patient = value < before-0.02*math.Abs(before)
 		if slow++; value < before-slowFall*math.Abs(before) {
 			slow = 0
@@ -103,15 +106,22 @@ func (r *relaxed) offset() int64 {
 	return r.p.constant()
 }
 
-// settle solves the program, opening domains until the solution survives the loss of any; where patience is asked for, it only solves.
-func (r *relaxed) settle(ctx context.Context, patient bool) error {
-	for {
+// settleRuns bounds how often domains are opened before patterns are priced again: many of them only lack patterns elsewhere.
+const settleRuns = 2
+
+// settle solves the program, opening domains while the solution does not survive the loss of one, a few times at the most; where
+// patience is asked for, it only solves. It says whether the solution survives.
+func (r *relaxed) settle(ctx context.Context, patient bool) (bool, error) {
+	for n := 0; ; n++ {
 		if err := r.run(ctx); err != nil || patient {
-			return err
+			return false, err
+		}
+		if n == settleRuns {
+			return false, nil
 		}
 		broken, err := r.separate()
 		if err != nil || broken == 0 {
-			return err
+			return err == nil, err
 		}
 	}
 }

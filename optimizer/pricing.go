@@ -144,6 +144,7 @@ type order struct {
 	pool    func(it int32, domains [3]int32) (int32, int64) // a number that items share, and copies of them together; nil: by item
 	use     func(g int32) bool                              // groups to price; nil: all
 	nodes   int64                                           // of one knapsack
+	raise   int64                                           // of one that is cut off far from what it may find: four times as many each time, up to this
 	workers int
 	memo    map[bucketKey]*memo // of earlier rounds; nil: none is kept
 }
@@ -156,18 +157,19 @@ type bucketKey struct {
 
 // memo is a knapsack with what it came to. Prices change in few places from round to round, and a hard knapsack takes long to prove.
 type memo struct {
-	asked []int64 // what is worth what: the same again has the same answer
-	nodes int64
-	out   priced
+	asked  []int64 // what is worth what: the same again has the same answer
+	nodes  int64
+	raised int64 // nodes of the next time, where more than usual
+	out    priced
 }
 
 // priced is a bucket's best patterns, and the proof of how good any can be.
 type priced struct {
 	bucket   bucket
 	patterns []sackPattern
-	upper    int64   // no pattern of the bucket earns more than this
-	ratio    float64 // rent/(rent + upper) of the worst longest member: row prices times this leave no pattern a profit
-	capped   bool    // the node limit ended the search
+	upper    int64       // no pattern of the bucket earns more than this
+	ratios   []spanRatio // how far row prices have to fall so that no pattern earns anything, the longest run time first
+	capped   bool        // the node limit ended the search
 }
 
 // price solves one knapsack for each bucket. The result is in the order of the groups, whoever solved what.
@@ -215,17 +217,22 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64, last *memo) priced
 		floor = min(floor, it.rent)
 		asked = append(asked, int64(it.item), it.value, it.rent, min(it.most, k.pools[it.pool]))
 	}
-	if last.asked != nil && slices.Equal(asked, last.asked) && (last.nodes >= o.nodes || !last.out.capped) {
+	nodes := max(o.nodes, min(last.raised, o.raise))
+	if last.asked != nil && slices.Equal(asked, last.asked) && (last.nodes >= nodes || !last.out.capped) {
 		last.out.bucket = *b
 		return last.out
 	}
 	// Profits under a ten-millionth of the rent are the solver's noise.
-	found, upper := k.solve(floor>>23+1, o.nodes)
-	out := priced{bucket: *b, patterns: slices.Clone(found), upper: upper, ratio: 1, capped: k.nodes <= 0}
+	found, upper := k.solve(floor>>23+1, nodes)
+	out := priced{bucket: *b, patterns: slices.Clone(found), upper: upper, capped: k.nodes <= 0}
 	if upper > 0 {
-		out.ratio = k.ratio()
+		out.ratios = k.ratios()
 	}
-	*last = memo{asked, o.nodes, out}
+	raised := last.raised
+	if out.capped && (len(found) == 0 || found[0].profit < upper/2) {
+		raised = 4 * nodes
+	}
+	*last = memo{asked, nodes, raised, out}
 	return out
 }
 
@@ -281,14 +288,42 @@ func (o *order) fill(k *knapsack, b *bucket, worths []int64) {
 	}
 }
 
-// ratio is the least rent/(rent + profit) over the longest members.
-func (k *knapsack) ratio() float64 {
+// spanRatio says that no pattern whose longest member takes as long as this or longer earns anything once the prices of its rows are
+// multiplied by the ratio.
+type spanRatio struct {
+	span  int64
+	ratio float64
+}
+
+// ratios are the least rent/(rent + profit) by the run time of the longest member, from the longest on: each the least of those not
+// shorter. A pattern that takes long to finish may earn little while one of short runs, whose machine costs next to nothing, still earns as
+// much as that; it has no long ones in it, whose prices need not fall for it.
+func (k *knapsack) ratios() []spanRatio {
+	slices.SortFunc(k.uppers, func(a, b spanUpper) int { return cmp.Compare(b.span, a.span) })
+	var out []spanRatio
 	worst := 1.0
 	for _, u := range k.uppers {
-		if u.upper > 0 {
-			rent := float64(max(u.rent, 0))
-			worst = min(worst, rent/(rent+float64(u.upper)))
+		if u.upper <= 0 {
+			continue
+		}
+		rent := float64(max(u.rent, 0))
+		if ratio := rent / (rent + float64(u.upper)); ratio < worst {
+			worst = ratio
+			out = append(out, spanRatio{u.span, ratio})
 		}
 	}
-	return worst
+	return out
+}
+
+// ratioFor is by how much the row prices of an item of a run time have to fall: as the longest pattern that it can be in, or any shorter one
+// that is not shorter than it.
+func ratioFor(ratios []spanRatio, span int64) float64 {
+	least := 1.0
+	for _, r := range ratios {
+		if r.span < span {
+			break
+		}
+		least = r.ratio
+	}
+	return least
 }
