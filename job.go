@@ -59,6 +59,9 @@ type TaskGroup struct {
 	Replicas int       `json:"replicas,omitempty"` // copies; for inference 0 lets the demand decide
 	Gang     bool      `json:"gang,omitempty"`     // all replicas or none, in one zone
 
+	// MinQuality is the accuracy floor, in the unit of Variant.Quality: variants below it are not run. 0: none.
+	MinQuality float64 `json:"min_quality,omitempty"`
+
 	// Training.
 	RunTime    time.Duration `json:"run_time_ns,omitempty"` // of a replica on a variant with Throughput 0
 	Work       float64       `json:"work,omitempty"`        // of the whole group, in the unit of Variant.Throughput × 1 h
@@ -87,6 +90,7 @@ type Variant struct {
 	MilliCPU        int64        `json:"milli_cpu,omitempty"`
 	MemoryMiB       int64        `json:"memory_mib,omitempty"`
 	Throughput      float64      `json:"throughput,omitempty"` // per replica: work per hour (training), requests per second (inference)
+	Quality         float64      `json:"quality,omitempty"`    // what the user measured of this form of the model, more is better: 0.912
 }
 
 // Checkpoint says how a training task saves its state.
@@ -239,10 +243,15 @@ func (g TaskGroup) check(at string) error {
 		return bad("data.size_gb", "a size of data is a number of GB, not negative")
 	case g.Where.MaxPerHour < 0:
 		return bad("where.max_usd_per_hour", "a price ceiling must not be negative")
+	case !(g.MinQuality >= 0 && g.MinQuality <= maxAmount):
+		return bad("min_quality", "an accuracy floor is a number, not negative")
 	}
 	for i, v := range g.Variants {
 		if err := v.check(fmt.Sprintf("%svariants[%d].", at, i)); err != nil {
 			return err
+		}
+		if g.MinQuality > 0 && v.Quality == 0 {
+			return bad(fmt.Sprintf("variants[%d].quality", i), "an accuracy floor needs the quality of each variant: Purser does not guess")
 		}
 	}
 	if g.Kind == Training {
@@ -324,6 +333,8 @@ func (v Variant) check(at string) error {
 		return bad("cpus", "a replica needs something: devices, vCPUs or memory")
 	case !(v.Throughput >= 0 && v.Throughput <= maxAmount):
 		return bad("throughput", "a throughput is a number, not negative")
+	case !(v.Quality >= 0 && v.Quality <= maxAmount):
+		return bad("quality", "a quality is a number, not negative; more is better")
 	}
 	if v.Accelerator != "" {
 		if _, ok := AcceleratorNamed(v.Accelerator); !ok {

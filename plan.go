@@ -89,6 +89,7 @@ const (
 	ReasonResidency    RefusalReason = "residency"
 	ReasonOption       RefusalReason = "purchase_option"
 	ReasonPriceCeiling RefusalReason = "price_ceiling"
+	ReasonQuality      RefusalReason = "quality"  // it has room for variants below the accuracy floor alone
 	ReasonDeadline     RefusalReason = "deadline" // it would finish too late
 	ReasonLimit        RefusalReason = "limit"    // none of it can be had
 	ReasonQuota        RefusalReason = "quota"    // the account's limit leaves no room for one

@@ -41,6 +41,13 @@ func commonFields(variants table[entry]) []field[group] {
 			g.noun.Replicas, err = v.integer(0, purser.MaxReplicasPerGroup)
 			return
 		}},
+		field[group]{"min_quality", func(_ *reader, g *group, v value) error {
+			var err error
+			if g.noun.MinQuality, err = v.share(maxAmount); err == nil && g.noun.MinQuality == 0 {
+				err = v.fail("leave it out to set no floor", "an accuracy floor must be above 0")
+			}
+			return err
+		}},
 		field[group]{"retries", func(_ *reader, g *group, v value) (err error) { g.noun.Retries, err = v.integer(0, 1000); return }},
 		field[group]{"data", func(r *reader, g *group, v value) error { return readData(r, &g.noun.Data, v) }},
 	)

@@ -30,6 +30,7 @@ type shape struct {
 	memory       int64 // MiB
 	deviceMemory int64 // MiB
 	throughput   rate
+	quality      float64
 	runTime      time.Duration
 }
 
@@ -43,6 +44,13 @@ var shapeFields = []field[shape]{
 		var err error
 		if s.throughput, err = v.rate(); err == nil && s.throughput.amount == 0 {
 			err = v.fail("", "a throughput must be above 0")
+		}
+		return err
+	}},
+	{"quality", func(_ *reader, s *shape, v value) error {
+		var err error
+		if s.quality, err = v.share(maxAmount); err == nil && s.quality == 0 {
+			err = v.fail("leave it out where nothing was measured", "a quality must be above 0")
 		}
 		return err
 	}},
@@ -138,6 +146,7 @@ func (e *entry) inherit(group shape, has written) {
 	take("memory", func() { e.shape.memory = group.memory })
 	take("device_memory", func() { e.shape.deviceMemory = group.deviceMemory })
 	take("throughput", func() { e.shape.throughput = group.throughput })
+	take("quality", func() { e.shape.quality = group.quality })
 	take("run_time", func() { e.shape.runTime = group.runTime })
 }
 
@@ -146,7 +155,7 @@ func (e *entry) inherit(group shape, has written) {
 func (e *entry) variants(unit time.Duration) []purser.Variant {
 	v := purser.Variant{
 		Name: e.name, DeviceMemoryMiB: e.shape.deviceMemory, MilliCPU: e.shape.milliCPU,
-		MemoryMiB: e.shape.memory, Throughput: e.shape.throughput.in(unit),
+		MemoryMiB: e.shape.memory, Throughput: e.shape.throughput.in(unit), Quality: e.shape.quality,
 	}
 	if len(e.shape.models) == 0 {
 		if v.Name == "" {

@@ -153,6 +153,7 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 				MilliCPU: int64(rapid.IntRange(1, 10).Draw(t, "half cpus")) * 500, MemoryMiB: 1024, Throughput: float64(rapid.IntRange(1, 4).Draw(t, "throughput")),
 			})
 		}
+		drawQuality(t, &g)
 		g.Replicas = rapid.IntRange(1, left).Draw(t, "replicas")
 		if services && i == 0 {
 			g.Replicas = max(g.Replicas, 2)

@@ -22,6 +22,7 @@ var reasonWords = map[purser.RefusalReason]string{
 	purser.ReasonResidency:    "lie in a country where its data may not be",
 	purser.ReasonOption:       "are sold in a way that is not allowed",
 	purser.ReasonPriceCeiling: "cost more than the ceiling",
+	purser.ReasonQuality:      "have room for variants below the accuracy floor alone",
 	purser.ReasonDeadline:     "would finish after the deadline",
 	purser.ReasonLimit:        "are sold out",
 	purser.ReasonQuota:        "are beyond a quota or the spend limit",

@@ -35,6 +35,7 @@ const (
 	stageCPU
 	stageMemory
 	stageWhere
+	stageQuality
 	stageDeadline
 	stageLimit
 	stageQuota
@@ -77,6 +78,9 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 	}
 	if (g.onlyZone != "" && g.onlyZone != pl.offer.Domain(purser.DomainZone)) || (g.onlyName != "" && g.onlyName != v.Name) {
 		return stageWhere, purser.ReasonRegion
+	}
+	if v.Quality < g.group.MinQuality {
+		return stageQuality, purser.ReasonQuality
 	}
 	if full, _ := p.spans(g.group, *v, g.left, pl.machine); !g.group.Deadline.IsZero() {
 		if p.in.Now.Add(time.Duration(pl.start + full)).After(g.group.Deadline) {

@@ -95,6 +95,7 @@ func drawWhere(t *rapid.T) purser.Where {
 
 func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 	g := purser.TaskGroup{Name: "g", Kind: purser.Training, Run: purser.Run{Command: "x"}, Variants: drawVariants(t), Where: drawWhere(t)}
+	drawQuality(t, &g)
 	if rapid.IntRange(0, 2).Draw(t, "kind") == 0 && gangs {
 		g.Kind = purser.Inference
 		if g.Demand = float64(rapid.IntRange(0, 20).Draw(t, "demand")); g.Demand == 0 || rapid.Bool().Draw(t, "least") {
@@ -247,6 +248,8 @@ func auditPlacement(g purser.TaskGroup, pl placed) error {
 		return fmt.Errorf("replica %d cannot run on %s", pl.Replica, pl.offer.ID())
 	case g.Where.Allows(pl.offer) != "":
 		return fmt.Errorf("replica %d may not run on %s: %s", pl.Replica, pl.offer.ID(), g.Where.Allows(pl.offer))
+	case v.Quality < g.MinQuality:
+		return fmt.Errorf("replica %d runs a variant of quality %g below %g", pl.Replica, v.Quality, g.MinQuality)
 	}
 	return nil
 }
@@ -392,7 +395,7 @@ func missing(plan purser.Plan) int {
 func fits(in optimizer.Input, g purser.TaskGroup, v purser.Variant, o purser.Offer) bool {
 	late := !in.Snapshot && !g.Deadline.IsZero() && in.Now.Add(paidFor(in, o, g.RunTimeOn(v))).After(g.Deadline)
 	return !late && (v.Accelerator == "" || v.Accelerator == o.Accelerator) && v.DeviceMemoryMiB <= o.DeviceMemoryMiB && v.Devices <= o.Devices &&
-		v.MilliCPU <= o.MilliCPU && v.MemoryMiB <= o.MemoryMiB && g.Where.Allows(o) == ""
+		v.MilliCPU <= o.MilliCPU && v.MemoryMiB <= o.MemoryMiB && v.Quality >= g.MinQuality && g.Where.Allows(o) == ""
 }
 
 func TestEveryPlanHolds(t *testing.T) {

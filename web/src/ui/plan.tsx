@@ -178,6 +178,7 @@ const reasonWords = new Map<string, string>([
   ["residency", "are in another country"],
   ["purchase_option", "are sold under another option"],
   ["price_ceiling", "cost more than the ceiling"],
+  ["quality", "have room for less accurate variants alone"],
   ["deadline", "would finish too late"],
   ["limit", "cannot be had"],
   ["quota", "exceed a quota"],

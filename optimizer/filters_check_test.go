@@ -1,0 +1,34 @@
+package optimizer
+
+import (
+	"strings"
+	"testing"
+
+	"purser"
+)
+
+// Check refuses a plan that puts a replica where its group may not go, filter by filter: the plan is made without the filter, and checked
+// against the same problem with it.
+func TestCheckKnowsTheFilters(t *testing.T) {
+	for name, c := range map[string]struct {
+		stricter func(*Input, *purser.TaskGroup)
+		says     string
+	}{
+		"none":           {func(*Input, *purser.TaskGroup) {}, ""},
+		"accuracy floor": {func(_ *Input, g *purser.TaskGroup) { g.MinQuality, g.Variants[0].Quality = 0.9, 0.8 }, "quality"},
+	} {
+		in := simple(1)
+		_, plan := mustSolve(t, t, in, Options{})
+		c.stricter(&in, &in.Jobs[0].Groups[0])
+		p, err := NewProblem(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch err := Check(p, plan); {
+		case c.says == "" && err != nil:
+			t.Errorf("%s: %v", name, err)
+		case c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: %v does not say %q", name, err, c.says)
+		}
+	}
+}
