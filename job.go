@@ -76,6 +76,10 @@ type TaskGroup struct {
 	MaxReplicas int     `json:"max_replicas,omitempty"` // 0: no maximum
 	Port        int     `json:"port,omitempty"`         // where a replica listens; 0: nowhere
 
+	// A replica farther from the users than MaxLatency is of no use to them, so none is placed there.
+	Users      []Users    `json:"users,omitempty"`
+	MaxLatency MaxLatency `json:"max_latency,omitzero"`
+
 	Where Where `json:"where,omitzero"`
 	Run   Run   `json:"run"`
 	Data  Data  `json:"data,omitzero"`
@@ -118,6 +122,10 @@ type Where struct {
 	MaxPerHour  USDPerHour       `json:"max_usd_per_hour,omitempty"` // ceiling for the price of a whole machine
 	NoProviders []string         `json:"not_providers,omitempty"`
 	NoRegions   []string         `json:"not_regions,omitempty"`
+
+	// What offers do not say of themselves, see Atlas.Allows.
+	Confidential bool     `json:"confidential,omitempty"` // machines that can run as confidential ones
+	Compliance   []string `json:"compliance,omitempty"`   // with all of these, of ComplianceRules
 }
 
 // Run is what a task executes.
@@ -246,6 +254,12 @@ func (g TaskGroup) check(at string) error {
 	case !(g.MinQuality >= 0 && g.MinQuality <= maxAmount):
 		return bad("min_quality", "an accuracy floor is a number, not negative")
 	}
+	if wrong := checkCompliance(g.Where.Compliance); wrong != "" {
+		return bad("where.compliance", wrong)
+	}
+	if field, wrong := g.checkLatency(); wrong != "" {
+		return bad(field, wrong)
+	}
 	for i, v := range g.Variants {
 		if err := v.check(fmt.Sprintf("%svariants[%d].", at, i)); err != nil {
 			return err
@@ -344,8 +358,8 @@ func (v Variant) check(at string) error {
 	return nil
 }
 
-// Allows gives the reason why the limits refuse the offer, or "". The reason is
-// one of the Reason constants.
+// Allows gives the reason why the limits refuse the offer by what it says of itself,
+// or "". The reason is one of the Reason constants. Atlas.Allows knows the rest.
 func (w Where) Allows(o Offer) RefusalReason {
 	switch {
 	case len(w.Providers) > 0 && !slices.Contains(w.Providers, o.Provider), slices.Contains(w.NoProviders, o.Provider):

@@ -89,10 +89,13 @@ const (
 	ReasonResidency    RefusalReason = "residency"
 	ReasonOption       RefusalReason = "purchase_option"
 	ReasonPriceCeiling RefusalReason = "price_ceiling"
-	ReasonQuality      RefusalReason = "quality"  // it has room for variants below the accuracy floor alone
-	ReasonDeadline     RefusalReason = "deadline" // it would finish too late
-	ReasonLimit        RefusalReason = "limit"    // none of it can be had
-	ReasonQuota        RefusalReason = "quota"    // the account's limit leaves no room for one
+	ReasonConfidential RefusalReason = "confidential" // no confidential computing there, or it is not known
+	ReasonCompliance   RefusalReason = "compliance"   // the installation does not say that the place complies
+	ReasonLatency      RefusalReason = "latency"      // too far from the users, or how far is not known
+	ReasonQuality      RefusalReason = "quality"      // it has room for variants below the accuracy floor alone
+	ReasonDeadline     RefusalReason = "deadline"     // it would finish too late
+	ReasonLimit        RefusalReason = "limit"        // none of it can be had
+	ReasonQuota        RefusalReason = "quota"        // the account's limit leaves no room for one
 )
 
 // Refusal counts, for one group, the offers refused by reason. An offer that

@@ -156,6 +156,7 @@ func (a *App) input(snap postgres.Snapshot, offers []purser.Offer, keep bool) op
 	in := optimizer.Input{Now: now, Horizon: a.config.Horizon, Offers: offers, Jobs: snap.Jobs, KeepPlacements: keep, StartUp: a.startUp, Hazard: hazardOf(snap.Hazards)}
 	in.Carbon, in.CarbonPrice = a.config.Carbon.of, purser.MoneyOf(a.config.Carbon.PerTonne)
 	in.Held = heldLeases(snap, price)
+	in.Atlas = a.limits.Atlas
 	in.Needs = needs(snap, in.Held, now)
 	// What stands in for machines is bounded.
 	limit := purser.Quota{Name: "machines of this host", Unit: purser.QuotaMachines, Limit: int64(max(0, a.config.MaxMachines))}

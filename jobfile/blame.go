@@ -12,6 +12,9 @@ var nounFields = map[string][]string{
 	"run_time":               {"run_time", "work"},
 	"run":                    {"command", "image"},
 	"where.max_usd_per_hour": {"max_price"},
+	"where.compliance":       {"compliance"},
+	"max_latency":            {"max_latency", "users"},
+	"users":                  {"users", "max_latency"},
 	"data.size_gb":           {"data"},
 	"survive.level":          {"survive"},
 	"survive.share":          {"survive"},
@@ -51,7 +54,8 @@ func index(s string) (i int, rest string, ok bool) {
 }
 
 func (w written) find(enclosing value, path string) value {
-	for _, name := range append(nounFields[path], path) {
+	list, _, _ := strings.Cut(path, "[")
+	for _, name := range append(nounFields[path], path, list) {
 		if v, ok := w[name]; ok {
 			return v
 		}

@@ -28,10 +28,10 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	// These stand in running text or within braces.
-	inText := []string{"kind", "from", "to", "path", "content", "mode", "level", "share", "size"}
+	inText := []string{"kind", "from", "to", "path", "content", "mode", "level", "share", "size", "time"}
 	for _, fields := range [][]string{
 		jobFileTable.names(), jobTable.names(), groupTables[purser.Training][true].names(), groupTables[purser.Inference][true].names(),
-		trainingEntries.names(), checkpointTable.names(), quotaTable.names(), machineTable.names(), amortizationTable.names(), powerTable.names(), limitsTable.names(),
+		trainingEntries.names(), checkpointTable.names(), quotaTable.names(), machineTable.names(), amortizationTable.names(), powerTable.names(), limitsTable.names(), usersTable.names(), placeTable.names(),
 	} {
 		for _, f := range fields {
 			if !documented[f] && !slices.Contains(inText, f) {

@@ -113,6 +113,7 @@ var foreign = map[string]string{
 	"working_dir": "workdir", "workingdir": "workdir", "file_mounts": "files", "container": "image", "docker": "image", "image_id": "image",
 	"max_duration": "run_time", "runtime": "run_time", "duration": "run_time", "due": "deadline",
 	"qps": "demand", "rps": "demand", "target_qps": "demand", "demand_rps": "demand", "failover": "survive",
+	"latency": "max_latency", "compliances": "compliance", "confidential_computing": "confidential", "audience": "users",
 	"accuracy": "quality", "min_accuracy": "min_quality",
 	"restarts": "retries", "retry": "retries", "backofflimit": "retries", "max_restarts": "retries", "tags": "labels",
 	"training": "train", "inference": "serve", "service": "serve", "tasks": "groups", "price": "usd_per_hour",

@@ -78,6 +78,8 @@ func inferenceFields() []field[group] {
 			g.noun.MaxReplicas, err = v.integer(1, purser.MaxReplicasPerGroup)
 			return
 		}},
+		{"users", func(r *reader, g *group, v value) (err error) { g.noun.Users, err = readUsers(r, v); return }},
+		{"max_latency", func(r *reader, g *group, v value) error { return readMaxLatency(r, &g.noun.MaxLatency, v) }},
 		{"port", func(_ *reader, g *group, v value) (err error) { g.noun.Port, err = v.integer(1, 65535); return }},
 	}
 }

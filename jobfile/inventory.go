@@ -70,7 +70,7 @@ const maxKey = 8 << 10
 // hostFields are those of a private machine that a host has as well.
 func hostFields() []field[machine] {
 	var out []field[machine]
-	for _, f := range machineTable.fields {
+	for _, f := range machineFields {
 		if f.name != "count" { // a host is one
 			out = append(out, f)
 		}

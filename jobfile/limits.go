@@ -16,6 +16,8 @@ type Limits struct {
 	// where it was not written: private:amortization+power. ValidFrom and
 	// ObservedAt are left to the caller.
 	Private []purser.Offer `json:"private,omitempty"`
+	// Atlas says where places lie and what they comply with; private machines that say where they stand come first in it.
+	Atlas purser.Atlas `json:"atlas,omitempty"`
 }
 
 // PrivateProvider is the provider of private machines. DefaultSite is their
@@ -25,12 +27,13 @@ const (
 	DefaultSite     = "local"
 )
 
-type limitsFile struct{ quotas, private value }
+type limitsFile struct{ quotas, private, places value }
 
 var limitsTable = table[limitsFile]{what: "a limits file", fields: []field[limitsFile]{
 	{"version", func(_ *reader, _ *limitsFile, v value) error { return v.version() }},
 	{"quotas", func(_ *reader, f *limitsFile, v value) error { f.quotas = v; return v.wantList("quotas") }},
 	{"private", func(_ *reader, f *limitsFile, v value) error { f.private = v; return v.wantList("private machines") }},
+	{"places", func(_ *reader, f *limitsFile, v value) error { f.places = v; return v.wantList("places") }},
 }}
 
 func (v value) wantList(what string) error {
@@ -133,8 +136,8 @@ func parseLimits(name string, data []byte) (Limits, error) {
 	if err != nil {
 		return Limits{}, err
 	}
-	if !w.has("quotas") && !w.has("private") {
-		return Limits{}, root.fail("add quotas: or private:", "the file sets no limit")
+	if count(w, "quotas", "private", "places") == 0 {
+		return Limits{}, root.fail("add quotas:, private: or places:", "the file sets no limit")
 	}
 	var out Limits
 	if w.has("quotas") {
@@ -143,9 +146,16 @@ func parseLimits(name string, data []byte) (Limits, error) {
 		}
 	}
 	if w.has("private") {
-		if out.Private, err = readMachines(r, f.private); err != nil {
+		if out.Private, out.Atlas, err = readMachines(r, f.private); err != nil {
 			return Limits{}, err
 		}
+	}
+	if w.has("places") {
+		places, err := readPlaces(r, f.places)
+		if err != nil {
+			return Limits{}, err
+		}
+		out.Atlas = append(out.Atlas, places...)
 	}
 	return out, nil
 }

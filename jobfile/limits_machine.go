@@ -1,6 +1,7 @@
 package jobfile
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -12,9 +13,13 @@ type machine struct {
 	offer        purser.Offer
 	amortization amortization
 	power        power
+	site         site
 }
 
-var machineTable = table[machine]{what: "a private machine", fields: []field[machine]{
+var machineTable = table[machine]{what: "a private machine", fields: slices.Concat(machineFields, lift(siteFields, func(m *machine) *site { return &m.site }))}
+
+// machineFields are those that a host of an inventory has as well.
+var machineFields = []field[machine]{
 	{"name", func(_ *reader, m *machine, v value) (err error) {
 		m.offer.InstanceType, err = v.name("a machine")
 		return
@@ -40,7 +45,7 @@ var machineTable = table[machine]{what: "a private machine", fields: []field[mac
 	{"usd_per_hour", func(_ *reader, m *machine, v value) (err error) { m.offer.UnitPrice, err = v.price(); return }},
 	{"amortization", func(r *reader, m *machine, v value) error { return readAmortization(r, &m.amortization, v) }},
 	{"power", func(r *reader, m *machine, v value) error { return readPower(r, &m.power, v) }},
-}}
+}
 
 // amortization is what a machine cost and how long it has to earn that.
 type amortization struct {
@@ -128,8 +133,8 @@ func (v value) money(what, example string) (purser.Money, error) {
 	return m, nil
 }
 
-func readMachines(r *reader, list value) ([]purser.Offer, error) {
-	var out []purser.Offer
+// readMachines reads private machines, and adds to the atlas where they stand.
+func readMachines(r *reader, list value) (out []purser.Offer, atlas purser.Atlas, err error) {
 	first := map[purser.OfferID]int{}
 	for _, item := range list.items() {
 		m := machine{
@@ -138,30 +143,33 @@ func readMachines(r *reader, list value) ([]purser.Offer, error) {
 		}
 		w, err := machineTable.read(r, item, &m)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, need := range []string{"name", "cpus", "memory"} {
 			if !w.has(need) {
-				return nil, item.fail("write {name: rack1, accelerators: A100-80GB:8, cpus: 96, memory: 1TiB}", "a private machine needs %s", need)
+				return nil, nil, item.fail("write {name: rack1, accelerators: A100-80GB:8, cpus: 96, memory: 1TiB}", "a private machine needs %s", need)
 			}
 		}
 		o := &m.offer
 		if o.MilliCPU == 0 || o.MemoryMiB == 0 {
-			return nil, item.fail("", "a machine has vCPUs and memory")
+			return nil, nil, item.fail("", "a machine has vCPUs and memory")
 		}
 		if line, ok := first[o.ID()]; ok {
-			return nil, w["name"].fail("use count for equal machines", "two machines are named %q in one place; the first stands in line %d", clip(o.InstanceType), line)
+			return nil, nil, w["name"].fail("use count for equal machines", "two machines are named %q in one place; the first stands in line %d", clip(o.InstanceType), line)
 		}
 		first[o.ID()] = w["name"].at.Line
 		if err := m.price(item, w); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if err := o.Check(); err != nil {
-			return nil, item.fail("", "%s", err)
+			return nil, nil, item.fail("", "%s", err)
+		}
+		if atlas, err = addSite(atlas, m, item); err != nil {
+			return nil, nil, err
 		}
 		out = append(out, *o)
 	}
-	return out, nil
+	return out, atlas, nil
 }
 
 // price fills the price where it was not written, and says in the source how: what

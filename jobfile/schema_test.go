@@ -33,6 +33,9 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 		{"inference variant", def(t, job, "inference_variant"), entryTable(purser.Inference).names()},
 		{"checkpoint", def(t, job, "checkpoint"), checkpointTable.names()},
 		{"survive", def(t, job, "survive")["anyOf"].([]any)[1].(map[string]any), surviveTable.names()},
+		{"users", def(t, job, "user_place"), usersTable.names()},
+		{"max_latency", def(t, job, "max_latency")["anyOf"].([]any)[1].(map[string]any), latencyTable.names()},
+		{"place", def(t, limits, "place"), placeTable.names()},
 		{"data", def(t, job, "data"), dataTable.names()},
 		{"file", def(t, job, "file"), fileTable.names()},
 		{"the limits file", limits, limitsTable.names()},
@@ -103,6 +106,8 @@ func TestSchemaRefuses(t *testing.T) {
 		"kind-unknown.yaml", "priority-huge.yaml", "replicas-quoted.yaml", "replicas-fraction.yaml", "gang-yes.yaml", "deadline-word.yaml", "port-70000.yaml",
 		"survive-unknown.yaml", "spot-maybe.yaml", "purchase-option.yaml", "env-name.yaml", "command-list.yaml", "labels-list.yaml", "nothing-to-run.yaml",
 		"cpus-huge.yaml", "cpus-plus.yaml", "memory-list.yaml", "empty-regions.yaml", "checkpoint-no-every.yaml", "data-no-size.yaml", "any-of-and-variants.yaml",
+		"min-quality-word.yaml", "quality-zero.yaml", "users-nowhere.yaml", "users-two-places.yaml", "users-at-one.yaml", "users-measured.yaml",
+		"latency-bare.yaml", "latency-no-time.yaml", "latency-in-train.yaml", "compliance-word.yaml", "confidential-word.yaml",
 	} {
 		if conforms(s, s, generic(t, filepath.Join("testdata/bad", name)), "") == "" {
 			t.Errorf("%s conforms to the schema", name)
@@ -116,6 +121,7 @@ func TestLimitsSchemaRefuses(t *testing.T) {
 	for _, name := range []string{
 		"machine-price.yaml", "machine-two-prices.yaml", "machine-price-and-power.yaml", "amortization-part.yaml", "amortization-years.yaml",
 		"amortization-utilization.yaml", "amortization-usd.yaml", "power-watts.yaml", "power-pue.yaml", "power-kwh.yaml", "power-field.yaml",
+		"place-nothing.yaml", "place-no-provider.yaml", "place-no-region.yaml", "place-two.yaml", "place-rule.yaml", "site-two.yaml",
 	} {
 		if conforms(s, s, generic(t, filepath.Join("testdata/bad-limits", name)), "") == "" {
 			t.Errorf("%s conforms to the schema", name)

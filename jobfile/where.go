@@ -24,6 +24,8 @@ var whereFields = []field[purser.Where]{
 		w.Countries, err = v.each(value.country)
 		return
 	}},
+	{"confidential", func(_ *reader, w *purser.Where, v value) (err error) { w.Confidential, err = v.boolean(); return }},
+	{"compliance", func(_ *reader, w *purser.Where, v value) (err error) { w.Compliance, err = v.compliance(); return }},
 	{"spot", readSpot},
 	{"purchase_options", readOptions},
 	{"max_price", func(_ *reader, w *purser.Where, v value) error {

@@ -128,11 +128,11 @@ func torn(g purser.TaskGroup, at []placed) bool {
 
 // drawTiny draws a problem that brute can go through: at most three offers of at most three machines and four replicas.
 func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
-	in := optimizer.Input{Now: noon, Snapshot: true}
+	in := optimizer.Input{Now: noon, Snapshot: true, Atlas: drawnAtlas()}
 	for i := range rapid.IntRange(1, 3).Draw(t, "offers") {
 		n := rapid.SampledFrom([]int64{1, 2, 4}).Draw(t, "devices")
 		in.Offers = append(in.Offers, purser.Offer{
-			Provider: "aws", Region: "r", Zone: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"), InstanceType: fmt.Sprintf("t%d", i),
+			Provider: "aws", Region: "r", Zone: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"), Country: rapid.SampledFrom([]string{"DE", "DE", "DE", "US"}).Draw(t, "country"), InstanceType: fmt.Sprintf("t%d", i),
 			Option:    rapid.SampledFrom([]purser.PurchaseOption{purser.OnDemand, purser.Spot}).Draw(t, "option"),
 			Shape:     shapeOf(rapid.SampledFrom([]string{"L4", "L4", "L4", "L4", "A100-80GB"}).Draw(t, "model"), n, 4),
 			UnitPrice: purser.USDPerHour(n * int64(rapid.IntRange(3, 15).Draw(t, "tenths per device")) * 100_000_000),
@@ -163,6 +163,7 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 		case services && i == 0:
 			g.Kind, g.RunTime, g.MaxReplicas, g.Replicas = purser.Inference, 0, g.Replicas, 0
 			g.Demand = float64(rapid.IntRange(1, 6).Draw(t, "demand"))
+			drawUsers(t, &g)
 			if rapid.Bool().Draw(t, "survives") {
 				g.Survive = purser.Survive{Level: purser.DomainZone, Share: rapid.SampledFrom([]float64{0.5, 1}).Draw(t, "share that survives")}
 			}

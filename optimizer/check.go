@@ -128,8 +128,8 @@ func (c *checker) allowed(g *purser.TaskGroup, v purser.Variant, l purser.Planne
 		return wrong("%s needs %s and is on %s", name, v.Accelerator, l.Offer.Accelerator)
 	case v.DeviceMemoryMiB > l.Offer.DeviceMemoryMiB:
 		return wrong("%s needs more memory on a device than %s has", name, l.Offer.ID())
-	case g.Where.Allows(l.Offer) != "":
-		return wrong("%s may not run on %s: %s", name, l.Offer.ID(), g.Where.Allows(l.Offer))
+	case c.p.in.Atlas.Allows(g, l.Offer) != "":
+		return wrong("%s may not run on %s: %s", name, l.Offer.ID(), c.p.in.Atlas.Allows(g, l.Offer))
 	case v.Quality < g.MinQuality:
 		return wrong("%s runs %s, whose quality %v is below %v", name, v.Name, v.Quality, g.MinQuality)
 	}

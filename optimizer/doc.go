@@ -36,8 +36,8 @@
 //	(3) survive  Σ_{outside f} θ_v·n_v ≥ κ·λ   for every f alone     per service, in whole replicas
 //	(5) limits   Σ_{c on o} x ≤ L_o,  Σ w_oq·x ≤ K_q
 //
-// Residency, provider, region, purchase option, price ceiling, shape, device memory, accuracy floor and deadline are filters on
-// (group, variant, offer) before columns exist, and counted as refusals by reason. Devices of a share (an eighth, a quarter, a half) sum up exactly.
+// Residency, provider, region, purchase option, price ceiling, confidential computing, compliance, latency from the users, shape, device
+// memory, accuracy floor and deadline are filters on (group, variant, offer) before columns exist, and counted as refusals by reason. Devices of a share (an eighth, a quarter, a half) sum up exactly.
 //
 // # Method
 //

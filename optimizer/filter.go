@@ -73,7 +73,7 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 	case size[dimMemory] > pl.room[dimMemory]:
 		return stageMemory, purser.ReasonMemory
 	}
-	if reason := g.group.Where.Allows(pl.offer); reason != "" {
+	if reason := p.in.Atlas.Allows(g.group, pl.offer); reason != "" {
 		return stageWhere, reason
 	}
 	if (g.onlyZone != "" && g.onlyZone != pl.offer.Domain(purser.DomainZone)) || (g.onlyName != "" && g.onlyName != v.Name) {

@@ -3,6 +3,7 @@ package optimizer
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"purser"
 )
@@ -16,6 +17,16 @@ func TestCheckKnowsTheFilters(t *testing.T) {
 	}{
 		"none":           {func(*Input, *purser.TaskGroup) {}, ""},
 		"accuracy floor": {func(_ *Input, g *purser.TaskGroup) { g.MinQuality, g.Variants[0].Quality = 0.9, 0.8 }, "quality"},
+		"confidential":   {func(_ *Input, g *purser.TaskGroup) { g.Where.Confidential = true }, "confidential"},
+		"a safe type": {func(in *Input, g *purser.TaskGroup) {
+			g.Where.Confidential = true
+			in.Atlas = purser.Atlas{{Provider: "aws", Confidential: true}}
+		}, ""},
+		"compliance": {func(_ *Input, g *purser.TaskGroup) { g.Where.Compliance = []string{"c5"} }, "compliance"},
+		"latency": {func(_ *Input, g *purser.TaskGroup) {
+			g.Kind, g.RunTime = purser.Inference, 0
+			g.Users, g.MaxLatency = []purser.Users{{Country: "DE"}}, purser.MaxLatency{Time: time.Second}
+		}, "latency"},
 	} {
 		in := simple(1)
 		_, plan := mustSolve(t, t, in, Options{})

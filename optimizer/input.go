@@ -21,6 +21,8 @@ type Input struct {
 	// Held are the leases that stand now, with what runs on them. A replica runs in one place at most.
 	Held   []Held         `json:"held,omitempty"`
 	Quotas []purser.Quota `json:"quotas,omitempty"`
+	// Atlas says where regions lie and what they comply with.
+	Atlas purser.Atlas `json:"atlas,omitempty"`
 
 	// KeepPlacements leaves every held placement where it is (a planning sweep). Otherwise replicas may move at a price (a rebalance).
 	KeepPlacements bool `json:"keep_placements,omitempty"`

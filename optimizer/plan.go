@@ -152,12 +152,12 @@ func (p *Problem) alonePrice(g *purser.TaskGroup, pl purser.Placement, cache map
 	if v < 0 {
 		return 0
 	}
-	name := fmt.Sprintf("%v|%v", g.Variants[v], g.Where)
+	name := fmt.Sprintf("%v|%v|%v|%v", g.Variants[v], g.Where, g.Users, g.MaxLatency)
 	if price, ok := cache[name]; ok {
 		return price
 	}
-	open := g.Where
-	open.Options, open.MaxPerHour = nil, 0
+	open := *g
+	open.Where.Options, open.Where.MaxPerHour = nil, 0
 	raw := &rawGroup{group: &purser.TaskGroup{Kind: g.Kind, Variants: g.Variants[v : v+1], Where: purser.Where{}}, left: leftSteps}
 	want := canonicalName(g.Variants[v].Accelerator)
 	best, allowed := purser.USDPerHour(0), purser.USDPerHour(0)
@@ -170,10 +170,10 @@ func (p *Problem) alonePrice(g *purser.TaskGroup, pl purser.Placement, cache map
 			continue
 		}
 		price := at.offer.UnitPrice
-		if at.offer.Option == purser.OnDemand && open.Allows(at.offer) == "" && (best == 0 || price < best) {
+		if at.offer.Option == purser.OnDemand && p.in.Atlas.Allows(&open, at.offer) == "" && (best == 0 || price < best) {
 			best = price
 		}
-		if g.Where.Allows(at.offer) == "" && (allowed == 0 || price < allowed) {
+		if p.in.Atlas.Allows(g, at.offer) == "" && (allowed == 0 || price < allowed) {
 			allowed = price
 		}
 	}

@@ -89,6 +89,10 @@ func drawWhere(t *rapid.T) purser.Where {
 		w.Countries = []string{"EU"}
 	case 4:
 		w.MaxPerHour = ceiling
+	case 5:
+		w.Confidential = true
+	case 6:
+		w.Compliance = []string{"hipaa"}
 	}
 	return w
 }
@@ -98,6 +102,7 @@ func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 	drawQuality(t, &g)
 	if rapid.IntRange(0, 2).Draw(t, "kind") == 0 && gangs {
 		g.Kind = purser.Inference
+		drawUsers(t, &g)
 		if g.Demand = float64(rapid.IntRange(0, 20).Draw(t, "demand")); g.Demand == 0 || rapid.Bool().Draw(t, "least") {
 			g.Replicas = rapid.IntRange(1, 3).Draw(t, "replicas")
 		}
@@ -141,7 +146,7 @@ func drawQuotas(t *rapid.T) []purser.Quota {
 
 // drawInput draws a small problem of every kind. Limits and quotas bind in it; unless it is scarce, dear machines without a limit stand behind.
 func drawInput(t *rapid.T, scarce bool) optimizer.Input {
-	in := optimizer.Input{Now: noon, Offers: drawOffers(t), Quotas: drawQuotas(t), Snapshot: rapid.IntRange(0, 4).Draw(t, "snapshot") == 0}
+	in := optimizer.Input{Now: noon, Atlas: drawnAtlas(), Offers: drawOffers(t), Quotas: drawQuotas(t), Snapshot: rapid.IntRange(0, 4).Draw(t, "snapshot") == 0}
 	if !scarce {
 		in.Offers = append(in.Offers, plenty()...)
 	}
@@ -198,7 +203,7 @@ func audit(in optimizer.Input, plan purser.Plan) error {
 		}
 		g := j.Groups[0]
 		for _, pl := range of[j.ID] {
-			if err := auditPlacement(g, pl); err != nil {
+			if err := auditPlacement(in, g, pl); err != nil {
 				return fmt.Errorf("%s: %w", j.ID, err)
 			}
 		}
@@ -235,7 +240,7 @@ func auditSupply(in optimizer.Input, plan purser.Plan) error {
 	return nil
 }
 
-func auditPlacement(g purser.TaskGroup, pl placed) error {
+func auditPlacement(in optimizer.Input, g purser.TaskGroup, pl placed) error {
 	i := slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })
 	if i < 0 {
 		return fmt.Errorf("there is no variant %q", pl.Variant)
@@ -246,8 +251,8 @@ func auditPlacement(g purser.TaskGroup, pl placed) error {
 		return fmt.Errorf("replica %d has another size than its variant", pl.Replica)
 	case v.Accelerator != "" && v.Accelerator != pl.offer.Accelerator, v.DeviceMemoryMiB > pl.offer.DeviceMemoryMiB:
 		return fmt.Errorf("replica %d cannot run on %s", pl.Replica, pl.offer.ID())
-	case g.Where.Allows(pl.offer) != "":
-		return fmt.Errorf("replica %d may not run on %s: %s", pl.Replica, pl.offer.ID(), g.Where.Allows(pl.offer))
+	case in.Atlas.Allows(&g, pl.offer) != "":
+		return fmt.Errorf("replica %d may not run on %s: %s", pl.Replica, pl.offer.ID(), in.Atlas.Allows(&g, pl.offer))
 	case v.Quality < g.MinQuality:
 		return fmt.Errorf("replica %d runs a variant of quality %g below %g", pl.Replica, v.Quality, g.MinQuality)
 	}
@@ -395,7 +400,7 @@ func missing(plan purser.Plan) int {
 func fits(in optimizer.Input, g purser.TaskGroup, v purser.Variant, o purser.Offer) bool {
 	late := !in.Snapshot && !g.Deadline.IsZero() && in.Now.Add(paidFor(in, o, g.RunTimeOn(v))).After(g.Deadline)
 	return !late && (v.Accelerator == "" || v.Accelerator == o.Accelerator) && v.DeviceMemoryMiB <= o.DeviceMemoryMiB && v.Devices <= o.Devices &&
-		v.MilliCPU <= o.MilliCPU && v.MemoryMiB <= o.MemoryMiB && v.Quality >= g.MinQuality && g.Where.Allows(o) == ""
+		v.MilliCPU <= o.MilliCPU && v.MemoryMiB <= o.MemoryMiB && v.Quality >= g.MinQuality && in.Atlas.Allows(&g, o) == ""
 }
 
 func TestEveryPlanHolds(t *testing.T) {
@@ -431,7 +436,7 @@ func TestPlansOfShortSupplyHold(t *testing.T) {
 func TestNeverDearerThanAlone(t *testing.T) {
 	rt := newSolver(t)
 	checkFew(t, 30, func(t *rapid.T) {
-		in := optimizer.Input{Now: noon, Offers: drawOffers(t), Snapshot: rapid.Bool().Draw(t, "snapshot")}
+		in := optimizer.Input{Now: noon, Atlas: drawnAtlas(), Offers: drawOffers(t), Snapshot: rapid.Bool().Draw(t, "snapshot")}
 		for i := range in.Offers {
 			in.Offers[i].Limit = purser.Unlimited
 		}

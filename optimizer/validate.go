@@ -51,6 +51,9 @@ func (p *Problem) validate() error {
 	if p.in.CarbonPrice < 0 || p.in.CarbonPrice > purser.MoneyOf(maxCarbonPrice) {
 		return invalid("carbon_price_usd", "a tonne of carbon counts between 0 and %d USD", maxCarbonPrice)
 	}
+	if err := p.in.Atlas.Check(); err != nil {
+		return wrapInvalid("atlas", err)
+	}
 	total := 0
 	for i, j := range p.jobs {
 		if j.ID == "" {
