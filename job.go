@@ -66,6 +66,7 @@ type TaskGroup struct {
 	RunTime    time.Duration `json:"run_time_ns,omitempty"` // of a replica on a variant with Throughput 0
 	Work       float64       `json:"work,omitempty"`        // of the whole group, in the unit of Variant.Throughput × 1 h
 	Deadline   time.Time     `json:"deadline,omitzero"`
+	CanWait    time.Duration `json:"can_wait_ns,omitempty"` // for how long after it was submitted a replica need not begin yet, where that costs less; 0: it begins as soon as it can
 	Checkpoint Checkpoint    `json:"checkpoint,omitzero"`
 	Retries    int           `json:"retries,omitempty"` // further attempts after a failure of the command itself
 
@@ -192,6 +193,9 @@ const (
 	MaxGroupsPerJob     = 1_000
 	MaxVariantsPerGroup = 200
 	maxAmount           = 1e12
+
+	// MaxWait is the longest that a training group can be let wait.
+	MaxWait = 366 * 24 * time.Hour
 )
 
 // Check says what is wrong with the job, with the path of the field, or nil.
@@ -278,6 +282,8 @@ func (g TaskGroup) checkTraining(bad func(field, message string) error) error {
 	switch {
 	case g.Replicas == 0:
 		return bad("replicas", "a training group needs at least one replica")
+	case g.CanWait < 0 || g.CanWait > MaxWait:
+		return bad("can_wait", "a time to wait lies between 0 and 366 days")
 	case g.RunTime < 0:
 		return bad("run_time", "a run time must not be negative")
 	case !(g.Work >= 0 && g.Work <= maxAmount):
@@ -317,6 +323,8 @@ func (g TaskGroup) checkInference(bad func(field, message string) error) error {
 		return bad("max_replicas", "the most replicas cannot be fewer than the least")
 	case !g.Deadline.IsZero() || g.Work != 0 || g.RunTime != 0:
 		return bad("deadline", "deadline, work and run time belong to training groups")
+	case g.CanWait != 0:
+		return bad("can_wait", "only training can wait: a service serves from the start")
 	}
 	for i, v := range g.Variants {
 		if g.Demand > 0 && v.Throughput == 0 {

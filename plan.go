@@ -40,6 +40,8 @@ type Plan struct {
 	CutByTime     bool          `json:"cut_by_time,omitempty"` // a clock, not the work limit, ended the search
 
 	Leases    []PlannedLease `json:"leases"`
+	Later     []LaterLease   `json:"later,omitempty"`   // the machines that what waits is planned on
+	Waiting   []Waiting      `json:"waiting,omitempty"` // what is let wait, group by group
 	Unplaced  []Unplaced     `json:"unplaced,omitempty"`
 	Refusals  []Refusal      `json:"refusals,omitempty"`
 	RunnersUp []RunnerUp     `json:"runners_up,omitempty"`
@@ -63,6 +65,65 @@ type Placement struct {
 	Devices   MilliDevices `json:"milli_devices"`
 	MilliCPU  int64        `json:"milli_cpu"`
 	MemoryMiB int64        `json:"memory_mib"`
+}
+
+// LaterLease is a machine that work which can wait is planned on. It is not launched: a later plan
+// places the work, on this machine or on what is better by then.
+type LaterLease struct {
+	PlannedLease
+	Start time.Time `json:"start"` // when the machine is asked for
+}
+
+// Waiting counts replicas of a training group that the plan lets begin later, for a machine that
+// is in use until then or for a cheaper hour.
+type Waiting struct {
+	Job      JobID     `json:"job"`
+	Group    string    `json:"group"`
+	Replicas int       `json:"replicas"`
+	For      WaitFor   `json:"for"`
+	Offer    OfferID   `json:"offer"`
+	Start    time.Time `json:"start"`          // when they are expected to begin
+	Latest   time.Time `json:"latest"`         // when they stop waiting, and take what is cheapest then
+	Cost     Money     `json:"cost_usd"`       // their part of their machines, and their data
+	Saves    Money     `json:"saves_usd"`      // against their part of the cheapest machines that could be had now; 0 where there are none
+	Sure     float64   `json:"sure,omitempty"` // the share of such runs that keep the deadline; 0 without one
+}
+
+// WaitFor is what work waits for.
+type WaitFor string
+
+// What work can wait for.
+const (
+	WaitForMachine WaitFor = "machine" // one of the offer's machines, of which there are only so many
+	WaitForQuota   WaitFor = "quota"   // a quota that is used up until then
+	WaitForPrice   WaitFor = "price"   // a cheaper hour
+	WaitForGang    WaitFor = "gang"    // the others of its gang, which wait for something else
+)
+
+// Sentence says what is waited for, until when, and what that saves.
+func (w Waiting) Sentence() string {
+	const clock = "2 Jan 15:04 UTC"
+	s := "waits for "
+	switch start := w.Start.UTC().Format(clock); w.For {
+	case WaitForPrice:
+		s += fmt.Sprintf("a cheaper hour of %s, from %s", w.Offer, start)
+	case WaitForQuota:
+		s += fmt.Sprintf("room in a quota of %s, expected at %s", w.Offer, start)
+	case WaitForGang:
+		s += fmt.Sprintf("the rest of its gang, and begins on %s, expected at %s", w.Offer, start)
+	default:
+		s += fmt.Sprintf("a machine of %s, expected at %s", w.Offer, start)
+	}
+	if w.Latest.After(w.Start) {
+		s += ", but not beyond " + w.Latest.UTC().Format(clock)
+	}
+	if w.Saves > 0 {
+		s += fmt.Sprintf("; that saves %s", w.Saves)
+	}
+	if w.Sure > 0 {
+		s += fmt.Sprintf("; %.0f of 100 such runs keep the deadline", 100*w.Sure)
+	}
+	return s
 }
 
 // Unplaced counts replicas that the plan does not place. For an inference group
@@ -144,7 +205,11 @@ func (p Plan) Placed() int {
 // Sentence is the plan in words: what runs on what, for how much, and how far from
 // the best possible it can be.
 func (p Plan) Sentence() string {
-	if len(p.Leases) == 0 && len(p.Unplaced) == 0 {
+	waits := 0
+	for _, w := range p.Waiting {
+		waits += w.Replicas
+	}
+	if len(p.Leases) == 0 && len(p.Unplaced) == 0 && waits == 0 {
 		return "There is nothing to run."
 	}
 	s := fmt.Sprintf("%s on %s for %s", count(p.Placed(), "replica"), count(p.Machines(), "machine"), p.UnitPrice)
@@ -156,6 +221,11 @@ func (p Plan) Sentence() string {
 		s += "; proven to be the cheapest"
 	case p.Status == PlanFeasible:
 		s += fmt.Sprintf("; proven to be within %.2f %% of the cheapest", 100*p.Gap)
+	}
+	if waits == 1 {
+		s += "; 1 replica waits"
+	} else if waits > 1 {
+		s += fmt.Sprintf("; %d replicas wait", waits)
 	}
 	if n := len(p.Unplaced); n > 0 {
 		s += fmt.Sprintf("; %s could not be placed in full", count(n, "group"))

@@ -26,6 +26,7 @@ type Plan struct {
 	Summary       string            `json:"summary"` // the plan in a sentence; empty in lists
 
 	Leases    []PlanLease    `json:"leases"`
+	Waiting   []PlanWaiting  `json:"waiting,omitempty"`
 	Unplaced  []PlanUnplaced `json:"unplaced"`
 	Refusals  []PlanRefusal  `json:"refusals"`
 	RunnersUp []PlanRunnerUp `json:"runners_up"`
@@ -50,6 +51,21 @@ type PlanPlacement struct {
 	Devices   float64      `json:"devices"`
 	VCPUs     float64      `json:"vcpus"`
 	MemoryGiB float64      `json:"memory_gib"`
+}
+
+// PlanWaiting is what a plan lets begin later.
+type PlanWaiting struct {
+	Job      string         `json:"job"`
+	Group    string         `json:"group"`
+	Replicas int            `json:"replicas"`
+	For      purser.WaitFor `json:"for"` // machine, quota, price or gang
+	Offer    purser.OfferID `json:"offer"`
+	Start    time.Time      `json:"start"`             // when it is expected to begin
+	Latest   time.Time      `json:"latest"`            // when it stops waiting, and takes what is cheapest then
+	Cost     purser.Money   `json:"cost_usd"`          // its part of its machines, and its data
+	Saves    purser.Money   `json:"saves_usd"`         // against its part of the cheapest machines that could be had now; 0 where there are none
+	Sure     float64        `json:"sure,omitempty"`    // share of such runs that keep the deadline
+	Summary  string         `json:"summary,omitempty"` // the same in a sentence
 }
 
 // PlanUnplaced is what a plan could not place.
@@ -105,6 +121,12 @@ func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 			})
 		}
 		out.Leases = append(out.Leases, lease)
+	}
+	for _, w := range p.Waiting {
+		out.Waiting = append(out.Waiting, PlanWaiting{
+			Job: name(w.Job), Group: w.Group, Replicas: w.Replicas, For: w.For, Offer: w.Offer, Start: w.Start, Latest: w.Latest,
+			Cost: w.Cost, Saves: w.Saves, Sure: w.Sure, Summary: w.Sentence(),
+		})
 	}
 	for _, u := range p.Unplaced {
 		out.Unplaced = append(out.Unplaced, PlanUnplaced{Job: name(u.Job), Group: u.Group, Replicas: u.Replicas, Reason: u.Reason})

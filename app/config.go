@@ -226,7 +226,7 @@ func keys() []string {
 		"listen", "public_url", "data_dir", "database_url", "postgres_bin", "node_modules", "limits_file", "max_machines", "agent_programs", "horizon",
 		"plan_time", "solver_memory_mib", "log_level", "sweeps.collect", "sweeps.plan", "sweeps.reconcile", "sweeps.charge", "sweeps.rebalance", "sweeps.prune", "sweeps.hazard", "sweeps.attend", "sweeps.leavings",
 		"spend_limit.usd_per_hour", "spend_limit.usd_per_month",
-		"keep_logs", "keep_plans", "keep_prices", "carbon.usd_per_tonne", "carbon.grid.PROVIDER/REGION",
+		"keep_logs", "keep_plans", "keep_prices", "carbon.usd_per_tonne", "carbon.grid",
 		"rebalance.threshold", "rebalance.min_gain_usd", "rebalance.min_share",
 		"sources.NAME.schedule", "sources.NAME.max_age", "sources.NAME.regions", "sources.NAME.key", "sources.NAME.project", "sources.NAME.url", "sources.NAME.file",
 	)

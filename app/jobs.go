@@ -102,7 +102,7 @@ func (a *App) jobView(j purser.Job, f postgres.JobFigures, waiting map[purser.Jo
 	return v
 }
 
-// whyWaiting says, for jobs that the newest plan could not place, why.
+// whyWaiting says, for jobs that the newest plan lets wait or could not place, why.
 func (a *App) whyWaiting(ctx context.Context, jobs []purser.Job) (map[purser.JobID]string, error) {
 	if !slices.ContainsFunc(jobs, func(j purser.Job) bool { return j.State == purser.JobQueued }) {
 		return nil, nil
@@ -115,6 +115,9 @@ func (a *App) whyWaiting(ctx context.Context, jobs []purser.Job) (map[purser.Job
 		return nil, err
 	}
 	out := map[purser.JobID]string{}
+	for _, w := range plan.Waiting {
+		out[w.Job] = w.Sentence()
+	}
 	for _, u := range plan.Unplaced {
 		out[u.Job] = u.Reason
 	}

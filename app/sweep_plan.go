@@ -28,7 +28,7 @@ const resolveEvery = time.Minute
 type lastPlan struct {
 	key     uint64
 	at      time.Time
-	waiting string // what it could not place, and why
+	waiting string // what it could not place or lets wait, and why
 }
 
 // nothingIn says that an admission changes nothing.
@@ -53,10 +53,7 @@ func (a *App) plan(ctx context.Context) error {
 		return err
 	}
 	admission := fleet.Admit(a.admitInput(plan, snap))
-	waiting := ""
-	if len(plan.Unplaced) > 0 {
-		waiting = fmt.Sprint(plan.Unplaced)
-	}
+	waiting := waitingText(plan)
 	if nothingIn(admission) && waiting == a.last.waiting {
 		a.last.key, a.last.at = key, a.now()
 		return nil // what stands is what the plan would have
@@ -73,8 +70,20 @@ func (a *App) plan(ctx context.Context) error {
 	a.metrics.gap.Set(plan.Gap)
 	a.metrics.price.Set(plan.UnitPrice.USD())
 	a.log.Info("plan admitted", slog.String("plan", string(plan.ID)), slog.String("status", string(plan.Status)), slog.Float64("gap", plan.Gap),
-		slog.Int("launched", report.Launched), slog.Int("placed", report.Placed+report.Started), slog.Int("unplaced", len(plan.Unplaced)), slog.Duration("solve", plan.SolveTime))
+		slog.Int("launched", report.Launched), slog.Int("placed", report.Placed+report.Started), slog.Int("unplaced", len(plan.Unplaced)), slog.Int("waiting", len(plan.Waiting)), slog.Duration("solve", plan.SolveTime))
 	return nil
+}
+
+// waitingText is what a plan could not place, and what it lets wait for what until when.
+func waitingText(plan purser.Plan) string {
+	text := ""
+	if len(plan.Unplaced) > 0 {
+		text = fmt.Sprint(plan.Unplaced)
+	}
+	for _, w := range plan.Waiting {
+		text += fmt.Sprintln(w.Job, w.Group, w.Replicas, w.For, w.Offer, w.Start)
+	}
+	return text
 }
 
 // snapshotKey is the same for snapshots that lead to the same plan, prices aside.

@@ -111,7 +111,7 @@ var foreign = map[string]string{
 	"infra": "providers", "backends": "providers", "countries": "residency", "country": "residency",
 	"use_spot": "spot", "spot_policy": "spot", "preemptible": "spot", "purchase_option": "purchase_options",
 	"working_dir": "workdir", "workingdir": "workdir", "file_mounts": "files", "container": "image", "docker": "image", "image_id": "image",
-	"max_duration": "run_time", "runtime": "run_time", "duration": "run_time", "due": "deadline",
+	"max_duration": "run_time", "runtime": "run_time", "duration": "run_time", "due": "deadline", "patience": "can_wait", "max_wait": "can_wait", "max_queue_time": "can_wait",
 	"qps": "demand", "rps": "demand", "target_qps": "demand", "demand_rps": "demand", "failover": "survive",
 	"latency": "max_latency", "compliances": "compliance", "confidential_computing": "confidential", "audience": "users",
 	"accuracy": "quality", "min_accuracy": "min_quality",

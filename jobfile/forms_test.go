@@ -68,6 +68,7 @@ func TestForms(t *testing.T) {
 		{"data", "{provider: aws, size: 2 TB}", training, func(g purser.TaskGroup) any { return g.Data.SizeGB }, 2000.0},
 		{"data", "{provider: aws, size: 1GiB}", training, func(g purser.TaskGroup) any { return g.Data.SizeGB }, 1.073741824},
 		{"deadline", "2027-01-31T18:00:00-05:00", training, func(g purser.TaskGroup) any { return g.Deadline.Format(time.RFC3339) }, "2027-01-31T23:00:00Z"},
+		{"can_wait", "1d12h", training, func(g purser.TaskGroup) any { return g.CanWait }, 36 * time.Hour},
 		{"deadline", "2020-01-01T00:00:00Z", training, func(g purser.TaskGroup) any { return g.Deadline.Year() }, 2020}, // the past is the server's business
 		{"env", "{A: 1, B: 1.50, C: yes, D: true, E: \"\"}", training, func(g purser.TaskGroup) any { return fmt.Sprint(g.Run.Env) }, "map[A:1 B:1.50 C:yes D:true E:]"},
 		{"env", "[\"A=b=c\"]", training, func(g purser.TaskGroup) any { return fmt.Sprint(g.Run.Env) }, "map[A:b=c]"},

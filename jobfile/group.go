@@ -65,6 +65,13 @@ func trainingFields() []field[group] {
 			return err
 		}},
 		field[group]{"deadline", func(r *reader, g *group, v value) (err error) { g.noun.Deadline, err = v.instant(r.now); return }},
+		field[group]{"can_wait", func(_ *reader, g *group, v value) error {
+			var err error
+			if g.noun.CanWait, err = v.duration(); err == nil && g.noun.CanWait > purser.MaxWait {
+				err = v.fail("", "a time to wait lies between 0 and 366d")
+			}
+			return err
+		}},
 		field[group]{"checkpoint", func(r *reader, g *group, v value) error { return readCheckpoint(r, &g.noun.Checkpoint, v) }},
 	)
 }

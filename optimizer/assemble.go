@@ -55,14 +55,15 @@ func (a *assembly) makeInstances() {
 	slices.SortStableFunc(list, func(x, y machines) int {
 		return cmp.Or(cmp.Compare(x.site, y.site), comparePatterns(x.pattern, y.pattern))
 	})
-	used := map[int32]int{}
+	used := map[int]int{}
 	for _, m := range list {
 		for range m.n {
 			in := &instance{site: m.site, held: -1, pattern: m.pattern, left: slices.Clone(m.pattern), span: m.span}
 			if held := a.p.sites[m.site].held; len(held) > 0 {
-				in.held = held[used[m.site]]
+				first := a.p.sites[m.site].first
+				in.held = held[used[first]]
 				a.byHeld[in.held] = in
-				used[m.site]++
+				used[first]++
 			}
 			a.instances = append(a.instances, in)
 			for _, n := range m.pattern {

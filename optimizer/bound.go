@@ -83,6 +83,9 @@ func (r *relaxed) bound(d *duals, results []priced, worth []int64) (int64, bool)
 func (p *Problem) constant() int64 {
 	n := p.basePaid
 	for i := range p.sites {
+		if p.sites[i].first < i {
+			continue // its machines are counted there
+		}
 		for _, s := range p.sites[i].now {
 			n += s.worth * s.count * p.sites[i].limit
 		}

@@ -20,19 +20,28 @@ func (p *Problem) carbon(o purser.Offer) float64 {
 	return 0
 }
 
-// rate is what an hour of a machine counts in the objective: p_o + price of carbon · g_o, rounded up to a nano-USD.
-func (p *Problem) rate(o purser.Offer) purser.USDPerHour {
+// carbonRate is what the carbon of an hour of a machine counts in the objective, rounded up to a nano-USD.
+func (p *Problem) carbonRate(o purser.Offer) purser.USDPerHour {
 	if p.in.CarbonPrice == 0 {
-		return o.UnitPrice
+		return 0
 	}
-	return o.UnitPrice + purser.USDPerHour(math.Ceil(float64(float64(p.in.CarbonPrice)*p.carbon(o))/gramsPerTonne))
+	return purser.USDPerHour(math.Ceil(float64(float64(p.in.CarbonPrice)*p.carbon(o)) / gramsPerTonne))
 }
+
+// rate is what an hour of a machine counts in the objective: p_o + price of carbon · g_o.
+func (p *Problem) rate(o purser.Offer) purser.USDPerHour { return o.UnitPrice + p.carbonRate(o) }
 
 // carbonOf is how many grams the machines of a plan take for as long as they are needed, and what that counts in the objective.
 func (p *Problem) carbonOf(plan purser.Plan) (grams float64, cost purser.Money) {
-	for _, l := range plan.Leases {
+	add := func(l purser.PlannedLease) {
 		grams += float64(p.carbon(l.Offer) * l.Duration.Hours())
-		cost += p.rate(l.Offer).For(l.Duration) - l.Offer.UnitPrice.For(l.Duration)
+		cost += p.carbonRate(l.Offer).For(l.Duration)
+	}
+	for _, l := range plan.Leases {
+		add(l)
+	}
+	for _, l := range plan.Later {
+		add(l.PlannedLease)
 	}
 	return grams, cost
 }

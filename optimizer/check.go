@@ -13,7 +13,7 @@ import (
 // that are offered or held, within their room, limits and quotas; keeps gangs together and services alive; and costs what it says.
 func Check(p *Problem, plan purser.Plan) error {
 	c := &checker{p: p, plan: plan, placed: map[groupKey][]placedOn{}, seen: map[replicaName]bool{}, unplaced: map[groupKey]int{}}
-	for _, step := range []func() error{c.machines, c.supply, c.groups, c.money} {
+	for _, step := range []func() error{c.machines, c.later, c.supply, c.supplyLater, c.groups, c.money, c.waits} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func (c *checker) machines() error {
 		span := int64(0)
 		for _, pl := range l.Placements {
 			room = room.plus(placedSize(pl), -1)
-			s, err := c.placement(pl, l, held[l.Held])
+			s, err := c.placementFrom(pl, l, held[l.Held], 0)
 			if err != nil {
 				return err
 			}
@@ -83,8 +83,8 @@ func (c *checker) machines() error {
 	return nil
 }
 
-// placement checks one placement and gives how long it runs within the horizon.
-func (c *checker) placement(pl purser.Placement, l purser.PlannedLease, h Held) (int64, error) {
+// placementFrom checks one placement on a machine that is taken so many ns from now, and gives how long it runs within the horizon.
+func (c *checker) placementFrom(pl purser.Placement, l purser.PlannedLease, h Held, from int64) (int64, error) {
 	at, ok := c.p.jobAt[pl.Job]
 	if !ok {
 		return 0, wrong("a placement is of job %s, which is not there", pl.Job)
@@ -118,7 +118,7 @@ func (c *checker) placement(pl purser.Placement, l purser.PlannedLease, h Held) 
 	if stays {
 		return span, nil
 	}
-	return span, c.allowed(group, group.Variants[v], l, full, name)
+	return span, c.allowed(group, group.Variants[v], l, from+full, name)
 }
 
 // allowed checks that a replica may come to a machine.

@@ -43,7 +43,8 @@ type variant struct {
 	rate   float64 // of a service
 	item   int32   // its index in Problem.items
 	places []int32 // where it can run, ascending
-	egress []int64 // nano-USD a replica, by place
+	egress []int64 // nano-USD a replica, by place: for its data, and for waiting
+	begin  int     // of a gang, which begins together: the number of the start time
 	most   int64   // copies that are of use in one domain, all units together
 }
 
@@ -163,19 +164,19 @@ func (p *Problem) classOf(g *rawGroup, level int) (c class, ok bool) {
 }
 
 // variantsOf makes the variants of one way to run: one for each time that a run takes, which differs between places by their hazards.
-// A gang runs on machines where it takes the same time.
+// A gang runs on machines where it takes the same time, and begins on all of them at once.
 func (p *Problem) variantsOf(g *rawGroup, v purser.Variant, places []int32) []variant {
 	var out []variant
 	for _, at := range places {
 		pl := &p.places[at]
 		_, span := p.spans(g.group, v, g.left, pl.machine)
-		i := slices.IndexFunc(out, func(vt variant) bool { return vt.span == span })
+		i := slices.IndexFunc(out, func(vt variant) bool { return vt.span == span && (g.n <= 1 || vt.begin == pl.begin) })
 		if i < 0 {
 			i = len(out)
-			out = append(out, variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v)})
+			out = append(out, variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v), begin: pl.begin})
 		}
 		out[i].places = append(out[i].places, at)
-		out[i].egress = append(out[i].egress, int64(g.group.Data.Egress(pl.offer)))
+		out[i].egress = append(out[i].egress, int64(g.group.Data.Egress(pl.offer))+waitWorth(pl.offer, out[i].size, pl.from))
 	}
 	return out
 }

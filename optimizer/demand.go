@@ -20,7 +20,8 @@ const maxSpan = int64(100 * 366 * 24 * time.Hour)
 // replica is one live copy of a training group.
 type replica struct {
 	number int
-	left   int // of its run, in leftSteps
+	left   int   // of its run, in leftSteps
+	wait   int64 // ns after Input.Now until which it may begin
 }
 
 // demand is what one task group needs, before what is held is taken off.
@@ -77,6 +78,7 @@ func (p *Problem) demands() ([]*demand, error) {
 				if len(d.replicas) == 0 {
 					continue
 				}
+				p.setWaits(d)
 			}
 			out = append(out, d)
 		}
@@ -106,7 +108,7 @@ func (d *demand) read(need Need, given bool) error {
 			}
 			left = int(math.Ceil(share*leftSteps - 1e-9))
 		}
-		d.replicas = append(d.replicas, replica{n, max(left, 1)})
+		d.replicas = append(d.replicas, replica{number: n, left: max(left, 1)})
 	}
 	slices.SortFunc(d.replicas, func(a, b replica) int { return a.number - b.number })
 	for i := 1; i < len(d.replicas); i++ {
@@ -130,6 +132,8 @@ type rawGroup struct {
 	priority int
 	left     int
 	n        int64 // replicas of a gang
+	wait     int64 // ns after Input.Now until which it may begin, and until which it can and be sure of its deadline
+	latest   int64
 	onlyZone string
 	onlyName string
 	base     []basePlacement // of the one service that it is
@@ -150,6 +154,7 @@ type rawKey struct {
 	Group              purser.TaskGroup
 	Priority, Left     int
 	N                  int64
+	Wait               int64 `json:",omitempty"`
 	OnlyZone, OnlyName string
 	Unique             string
 }
@@ -173,42 +178,44 @@ func (p *Problem) rawGroups(demands []*demand) ([]*rawGroup, error) {
 // split hands the group's units to the raw groups that they belong to.
 func (d *demand) split(byKey map[string]*rawGroup) error {
 	if d.group.Kind == purser.Inference {
-		raw, err := d.raw(byKey, leftSteps, 0)
+		raw, err := d.raw(byKey, leftSteps, 0, 0)
 		if err == nil {
 			raw.members = append(raw.members, member{key: d.key})
 		}
 		return err
 	}
 	if d.group.Gang && len(d.replicas) > 1 {
-		m, left := member{key: d.key}, 0
+		m, left, wait := member{key: d.key}, 0, d.replicas[0].wait
 		for _, r := range d.replicas {
 			m.replicas = append(m.replicas, r.number)
 			left = max(left, r.left)
 		}
-		raw, err := d.raw(byKey, left, int64(len(m.replicas)))
+		raw, err := d.raw(byKey, left, int64(len(m.replicas)), wait)
 		if err == nil {
 			raw.members = append(raw.members, m)
 		}
 		return err
 	}
-	byLeft := [leftSteps + 1]*rawGroup{}
+	alike := map[replica]*rawGroup{}
 	for _, r := range d.replicas {
-		if byLeft[r.left] == nil {
-			raw, err := d.raw(byKey, r.left, 1)
+		like := replica{left: r.left, wait: r.wait}
+		if alike[like] == nil {
+			raw, err := d.raw(byKey, r.left, 1, r.wait)
 			if err != nil {
 				return err
 			}
-			byLeft[r.left] = raw
+			alike[like] = raw
 		}
-		byLeft[r.left].members = append(byLeft[r.left].members, member{key: d.key, replicas: []int{r.number}})
+		alike[like].members = append(alike[like].members, member{key: d.key, replicas: []int{r.number}})
 	}
 	return nil
 }
 
 // raw finds or makes the raw group of such units.
-func (d *demand) raw(byKey map[string]*rawGroup, left int, n int64) (*rawGroup, error) {
-	k := rawKey{Group: *d.group, Priority: d.job.Priority, Left: left, N: n, OnlyZone: d.onlyZone, OnlyName: d.onlyName}
+func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64) (*rawGroup, error) {
+	k := rawKey{Group: *d.group, Priority: d.job.Priority, Left: left, N: n, Wait: wait, OnlyZone: d.onlyZone, OnlyName: d.onlyName}
 	k.Group.Name, k.Group.Run, k.Group.Port, k.Group.Retries, k.Group.Checkpoint = "", purser.Run{}, 0, 0, purser.Checkpoint{}
+	k.Group.CanWait = 0
 	if k.Group.Kind == purser.Training && k.Group.Work == 0 {
 		k.Group.Replicas = 0
 	}
@@ -221,7 +228,7 @@ func (d *demand) raw(byKey map[string]*rawGroup, left int, n int64) (*rawGroup, 
 	}
 	raw := byKey[string(text)]
 	if raw == nil {
-		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, onlyZone: d.onlyZone, onlyName: d.onlyName}
+		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, wait: wait, onlyZone: d.onlyZone, onlyName: d.onlyName}
 		if k.Unique != "" {
 			raw.base = d.base
 		}

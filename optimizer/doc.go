@@ -36,6 +36,10 @@
 //	(3) survive  Σ_{outside f} θ_v·n_v ≥ κ·λ   for every f alone     per service, in whole replicas
 //	(5) limits   Σ_{c on o} x ≤ L_o,  Σ w_oq·x ≤ K_q
 //
+// Training that can wait may begin later, at one of a few start times (starts.go): an offer from a start time on is a place of its own, rows (5)
+// hold at every start time, and sites are told apart by the last one that their machines are in use at (timed.go). What begins later is in
+// Plan.Later and Plan.Waiting (waiting.go); it is nobody's to launch. Without such work there are no start times.
+//
 // Residency, provider, region, purchase option, price ceiling, confidential computing, compliance, latency from the users, shape, device
 // memory, accuracy floor and deadline are filters on (group, variant, offer) before columns exist, and counted as refusals by reason. Devices of a share (an eighth, a quarter, a half) sum up exactly.
 //
@@ -66,5 +70,5 @@
 //
 // # Not modelled yet
 //
-// Time buckets, refuge, spread, budgets and serverless offers: rows (4), (6), (7) of the model.
+// Demand that changes, refuge, spread, budgets and serverless offers: rows (4), (6), (7) of the model.
 package optimizer

@@ -222,7 +222,7 @@ func (p *Problem) rankedPlaces(c int) []int32 {
 	var out []int32
 	for v := range p.classes[c].variants {
 		for _, at := range p.classes[c].variants[v].places {
-			if len(p.places[at].held) == 0 {
+			if len(p.places[at].held) == 0 && p.places[at].begin == 0 {
 				out = append(out, at)
 			}
 		}

@@ -19,6 +19,11 @@ type place struct {
 	quotas   []quotaUse
 	machine  machine
 	rate     purser.USDPerHour // what an hour of it counts: its price and that of its carbon
+	hours    *hours            // nil: its price stays
+
+	// Of a place where work begins later: the number of the start time, and the time, in ns after Input.Now. 0: now.
+	begin int
+	from  int64
 }
 
 // quotaUse is what one machine takes of a quota, in thousandths of its unit.
@@ -83,7 +88,7 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 		return stageQuality, purser.ReasonQuality
 	}
 	if full, _ := p.spans(g.group, *v, g.left, pl.machine); !g.group.Deadline.IsZero() {
-		if p.in.Now.Add(time.Duration(pl.start + full)).After(g.group.Deadline) {
+		if p.in.Now.Add(time.Duration(pl.from + pl.start + full)).After(g.group.Deadline) {
 			return stageDeadline, purser.ReasonDeadline
 		}
 	}

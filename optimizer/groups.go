@@ -123,6 +123,9 @@ func (p *Problem) entriesBySite() [][]entry {
 				return cmp.Or(cmp.Compare(a.item, b.item), cmp.Compare(a.extra, b.extra))
 			})
 		}
+		if st.until > 0 {
+			list = slices.DeleteFunc(slices.Clone(list), func(e entry) bool { return !p.lasts(st, e.item) })
+		}
 		out[s] = list
 	}
 	return out
@@ -152,7 +155,7 @@ func (p *Problem) undominated(sites []int32) []int32 {
 		st := &p.sites[s]
 		dominated := slices.ContainsFunc(kept, func(k int32) bool {
 			other := &p.sites[k]
-			return other.limit < 0 && len(st.held) == 0 && other.start <= st.start && slices.Equal(other.quotas, st.quotas)
+			return other.hours == nil && st.hours == nil && other.limit < 0 && len(st.held) == 0 && other.start <= st.start && slices.Equal(other.quotas, st.quotas)
 		})
 		if !dominated {
 			kept = append(kept, s)

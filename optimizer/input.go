@@ -42,6 +42,9 @@ type Input struct {
 	Carbon func(purser.Offer) float64 `json:"-"`
 	// CarbonPrice is what a tonne (10⁶ g) of it counts in the objective, beside the money that is paid.
 	CarbonPrice purser.Money `json:"carbon_price_usd,omitempty"`
+	// PriceAt is what an offer costs at a time from Now on; it changes with the hour of the clock. Nil means that the prices of the
+	// offers stay. An offer's own price is the one in force at Now.
+	PriceAt func(purser.Offer, time.Time) purser.USDPerHour `json:"-"`
 }
 
 // Need says which replicas of a training group need a place.

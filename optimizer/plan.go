@@ -19,7 +19,11 @@ func (p *Problem) build(k *packing) purser.Plan {
 		if in.held >= 0 {
 			l = p.heldLease(in.held, in)
 		}
-		if len(l.Placements) > 0 {
+		switch {
+		case len(l.Placements) == 0:
+		case st.begin > 0:
+			plan.Later = append(plan.Later, purser.LaterLease{PlannedLease: l, Start: p.in.Now.Add(durationOf(st.from))})
+		default:
 			plan.Leases = append(plan.Leases, l)
 		}
 	}
@@ -32,12 +36,14 @@ func (p *Problem) build(k *packing) purser.Plan {
 		slices.SortFunc(plan.Leases[i].Placements, comparePlacements)
 	}
 	slices.SortStableFunc(plan.Leases, compareLeases)
+	sortLater(plan.Later)
 	plan.Objective = p.Price(plan)
 	for i := range plan.Leases {
 		plan.UnitPrice += plan.Leases[i].Offer.UnitPrice
 	}
 	plan.CarbonGrams, plan.CarbonCost = p.carbonOf(plan)
 	plan.BaselinePrice = p.baseline(plan)
+	plan.Waiting = p.waiting(plan)
 	plan.Unplaced = p.unplaced(a, plan)
 	if len(plan.Unplaced) > 0 {
 		plan.Status = purser.PlanLimit
@@ -76,13 +82,14 @@ func compareLeases(a, b purser.PlannedLease) int {
 	return cmp.Or(cmp.Compare(a.Held, b.Held), cmp.Compare(a.Offer.ID(), b.Offer.ID()), slices.CompareFunc(a.Placements, b.Placements, comparePlacements))
 }
 
-// Price is what a plan costs over the horizon: for each lease its price, and that of its carbon, for as long as it is needed (with a new machine's start-up),
-// egress for each replica that comes to a machine, and for each replica that runs and leaves its machine what moving costs.
+// Price is what a plan costs over the horizon: for each lease its price, and that of its carbon, for as long as it is needed (with a new
+// machine's start-up), egress for each replica that comes to a machine, a trifle for each that waits, and for each replica that runs and leaves
+// its machine what moving costs.
 func (p *Problem) Price(plan purser.Plan) purser.Money {
 	total := int64(0)
 	stays := map[replicaName]bool{}
 	for _, l := range plan.Leases {
-		total += int64(p.rate(l.Offer).For(l.Duration))
+		total += p.costOf(l.Offer, 0, int64(l.Duration))
 		for _, pl := range l.Placements {
 			name := replicaName{pl.Job, pl.Group, pl.Replica}
 			if l.Held != "" && p.where[name] == (seatNow{l.Held, pl.Variant}) {
@@ -96,10 +103,14 @@ func (p *Problem) Price(plan purser.Plan) purser.Money {
 			}
 		}
 	}
+	total += p.laterCost(plan.Later)
 	if p.in.KeepPlacements {
 		return purser.Money(total)
 	}
 	for s := range p.sites {
+		if p.sites[s].first < s {
+			continue
+		}
 		for _, h := range p.sites[s].held {
 			total += p.leaving(h, stays)
 		}
@@ -163,7 +174,7 @@ func (p *Problem) alonePrice(g *purser.TaskGroup, pl purser.Placement, cache map
 	best, allowed := purser.USDPerHour(0), purser.USDPerHour(0)
 	for i := range p.places {
 		at := &p.places[i]
-		if len(at.held) > 0 {
+		if len(at.held) > 0 || at.begin > 0 {
 			continue
 		}
 		if stage, _ := p.judgeVariant(raw, at, 0, want); stage < stageWhere {

@@ -65,7 +65,7 @@ func (r *rents) frontier(sites []int32) []rentLine {
 	lines := make([]rentLine, 0, len(sites))
 	for _, s := range sites {
 		st := &r.p.sites[s]
-		l := rentLine{site: s, fixed: r.fixed(s), late: r.d.late[s]}
+		l := rentLine{site: s, fixed: r.fixed(s), late: r.d.late[s], apart: st.hours != nil}
 		if r.priced {
 			l.slope, l.start, l.paid = int64(st.rate), st.start, st.paidSpan
 		}
@@ -77,7 +77,7 @@ func (r *rents) frontier(sites []int32) []rentLine {
 	kept := lines[:0]
 	for _, l := range lines {
 		if !slices.ContainsFunc(kept, func(k rentLine) bool {
-			return k.slope <= l.slope && k.fixed <= l.fixed && k.start <= l.start && k.paid >= l.paid && k.late >= l.late
+			return !k.apart && !l.apart && k.slope <= l.slope && k.fixed <= l.fixed && k.start <= l.start && k.paid >= l.paid && k.late >= l.late
 		}) {
 			kept = append(kept, l)
 		}
@@ -87,6 +87,7 @@ func (r *rents) frontier(sites []int32) []rentLine {
 
 // rentLine is a site's rent as it grows with the span.
 type rentLine struct {
+	apart                           bool // its price changes: it is not compared with others
 	site                            int32
 	slope, fixed, start, paid, late int64
 }

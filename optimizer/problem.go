@@ -41,6 +41,9 @@ type Problem struct {
 	hopeless   []hopeless // what no offer can serve, and reserves that no set of offers can give
 	levels     int        // priorities among the classes; level 0 goes first
 
+	line  *timeline               // nil: nothing may wait
+	hours map[purser.Offer]*hours // of the offers whose prices change
+
 	stay *Problem // the same with KeepPlacements; nil when nothing runs
 }
 
@@ -119,6 +122,9 @@ func NewProblem(in Input) (*Problem, error) {
 	for l := range p.domains {
 		p.domains[l].index = map[string]int32{}
 	}
+	if times := p.startTimes(); len(times) > 1 {
+		p.line = &timeline{times: times}
+	}
 	demands, err := p.demands()
 	if err != nil {
 		return nil, err
@@ -129,8 +135,10 @@ func NewProblem(in Input) (*Problem, error) {
 	}
 	p.buildPlaces()
 	p.judgeAll(p.raws)
+	p.addStarts()
 	p.buildClasses()
 	p.buildSites()
+	p.splitSites()
 	p.buildGroups()
 	return p, nil
 }

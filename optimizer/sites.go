@@ -16,6 +16,10 @@ type site struct {
 	held  []int // indices in in.Held, by lease ID; none for an offer
 	limit int64 // machines; -1: no limit
 	now   []stay
+
+	quotas []quotaUse // what a machine takes; of a site that is told apart by time, also of what stands for limits over time
+	first  int        // the first of the sites that share its machines
+	until  int        // the start time at which its machines are not in use any more; 0: that is not told apart
 }
 
 // stay is worth keeping: so many copies of an item run on each machine of a site now, and each is worth what moving it would cost.
@@ -30,7 +34,7 @@ func (s *site) cost(span int64) int64 {
 	if span <= s.paidSpan {
 		return 0
 	}
-	return s.price(s.start+span) - s.price(s.paidSpan)
+	return s.paid(s.start+span) - s.paid(s.paidSpan)
 }
 
 func (p *Problem) domainsOf(o purser.Offer) [3]int32 {
@@ -44,6 +48,7 @@ func (p *Problem) domainsOf(o purser.Offer) [3]int32 {
 // buildPlaces makes the places: every offer, and the held leases by offer, free room and paid time. Quotas lose what stays.
 func (p *Problem) buildPlaces() {
 	p.buildQuotas()
+	p.buildHours()
 	for _, o := range p.in.Offers {
 		limit := int64(o.Limit)
 		if limit < 0 {
@@ -51,7 +56,7 @@ func (p *Problem) buildPlaces() {
 		}
 		p.places = append(p.places, place{
 			offer: o, room: capacityOf(o.Shape), start: p.startUp(o), limit: limit,
-			domain: p.domainsOf(o), quotas: p.quotaUses(o), machine: p.machineOf(o), rate: p.rate(o),
+			domain: p.domainsOf(o), quotas: p.quotaUses(o), machine: p.machineOf(o), rate: p.rate(o), hours: p.hours[o],
 		})
 	}
 	index := map[string]int{}
@@ -62,8 +67,8 @@ func (p *Problem) buildPlaces() {
 		for d := range room {
 			room[d] = max(room[d], 0)
 		}
-		pl := place{offer: o, room: room, paidSpan: base.span, domain: p.domainsOf(o), machine: p.machineOf(o), rate: p.rate(o)}
-		p.basePaid += pl.price(base.span)
+		p.basePaid += p.costOf(o, 0, base.span)
+		pl := place{offer: o, room: room, paidSpan: base.span, domain: p.domainsOf(o), machine: p.machineOf(o), hours: p.hours[o], rate: p.rate(o)}
 		if len(base.keep) == 0 {
 			pl.quotas = p.quotaUses(o)
 		}
@@ -124,7 +129,7 @@ func (p *Problem) buildSites() {
 	for i := range p.places {
 		pl := &p.places[i]
 		if len(pl.held) == 0 {
-			p.sites = append(p.sites, site{place: pl, at: i, limit: pl.limit})
+			p.sites = append(p.sites, site{place: pl, at: i, limit: pl.limit, quotas: pl.quotas, first: len(p.sites)})
 			continue
 		}
 		for _, h := range pl.held {
@@ -142,7 +147,7 @@ func (p *Problem) buildSites() {
 			if !known {
 				at = len(p.sites)
 				index[string(b)] = at
-				p.sites = append(p.sites, site{place: pl, at: i, now: now})
+				p.sites = append(p.sites, site{place: pl, at: i, now: now, quotas: pl.quotas, first: at})
 			}
 			p.sites[at].held = append(p.sites[at].held, h)
 			p.sites[at].limit++
@@ -224,6 +229,3 @@ func (p *Problem) moveWorth(o purser.Offer, size amounts) int64 {
 	share := float64(size.share(capacityOf(o.Shape))) / 1e6
 	return max(1, int64(math.Floor(float64(perHour)*share*p.moveCost)))
 }
-
-// price is what a machine of the place counts for so many ns, in nano-USD: its price and that of its carbon.
-func (pl *place) price(ns int64) int64 { return int64(pl.rate.For(durationOf(ns))) }

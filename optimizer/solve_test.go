@@ -150,7 +150,7 @@ func cheapestPlan(p *Problem) (purser.Money, bool) {
 	cost := func() purser.Money {
 		total := purser.Money(0)
 		for _, m := range rented {
-			total += purser.Money(m.place.price(m.place.start + m.span))
+			total += purser.Money(m.place.paid(m.place.start + m.span))
 		}
 		return total
 	}

@@ -13,6 +13,7 @@ import (
 // planDetail is the long part of a plan, kept apart from its summary.
 type planDetail struct {
 	Leases    []purser.PlannedLease `json:"leases"`
+	Later     []purser.LaterLease   `json:"later,omitempty"`
 	Refusals  []purser.Refusal      `json:"refusals,omitempty"`
 	RunnersUp []purser.RunnerUp     `json:"runners_up,omitempty"`
 	Setbacks  []purser.Setback      `json:"setbacks,omitempty"`
@@ -20,11 +21,11 @@ type planDetail struct {
 
 func (m *admitting) savePlan(ctx context.Context) error {
 	p := m.plan
-	detail, err := toJSON(planDetail{p.Leases, p.Refusals, p.RunnersUp, p.Setbacks})
+	detail, err := toJSON(planDetail{p.Leases, p.Later, p.Refusals, p.RunnersUp, p.Setbacks})
 	if err != nil {
 		return purser.Wrap(purser.KindInvalid, "postgres.AdmitPlan", err)
 	}
-	p.Leases, p.Refusals, p.RunnersUp, p.Setbacks = nil, nil, nil, nil
+	p.Leases, p.Later, p.Refusals, p.RunnersUp, p.Setbacks = nil, nil, nil, nil, nil
 	summary, err := toJSON(p)
 	if err != nil {
 		return purser.Wrap(purser.KindInvalid, "postgres.AdmitPlan", err)
@@ -132,7 +133,7 @@ func (db *DB) Plan(ctx context.Context, id purser.PlanID) (purser.Plan, error) {
 	var d planDetail
 	err := db.pool.QueryRow(ctx, `select summary, detail from plans where id = $1 or $1 = 'latest' order by admitted_at desc, id desc limit 1`, string(id)).
 		Scan(fromJSON{&p}, fromJSON{&d})
-	p.Leases, p.Refusals, p.RunnersUp, p.Setbacks = d.Leases, d.Refusals, d.RunnersUp, d.Setbacks
+	p.Leases, p.Later, p.Refusals, p.RunnersUp, p.Setbacks = d.Leases, d.Later, d.Refusals, d.RunnersUp, d.Setbacks
 	return p, orNotFound("postgres.Plan", "plan", id, err)
 }
 

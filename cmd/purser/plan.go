@@ -153,13 +153,17 @@ func printPlan(w io.Writer, p api.Plan) error {
 		_, _ = fmt.Fprintln(w, "Rehearsal: nothing is bought. Figures are what it would cost.")
 	}
 	_, _ = fmt.Fprintln(w, p.Summary)
+	if len(p.Leases)+len(p.Waiting) > 0 {
+		_, _ = fmt.Fprintf(w, "%s over %.0f h; no plan can cost less than %s (gap %.3f %%, %.2f s).\n", p.Objective, p.HorizonHours, p.Bound, 100*p.Gap, p.SolveSeconds)
+	}
 	if len(p.Leases) > 0 {
-		_, _ = fmt.Fprintf(w, "%s over %.0f h; no plan can cost less than %s (gap %.3f %%, %.2f s).\n\n", p.Objective, p.HorizonHours, p.Bound, 100*p.Gap, p.SolveSeconds)
+		_, _ = fmt.Fprintln(w)
 		if err := printPlanLeases(w, p.Leases); err != nil {
 			return err
 		}
 		printCarbon(w, p)
 	}
+	printWaiting(w, p.Waiting)
 	for _, u := range p.Unplaced {
 		_, _ = fmt.Fprintf(w, "\nNot placed: %s/%s, %d replicas: %s\n", u.Job, u.Group, u.Replicas, u.Reason)
 		for _, r := range p.Refusals {
@@ -183,6 +187,20 @@ func printCarbon(w io.Writer, p api.Plan) {
 		counts = fmt.Sprintf(", which counts %s of the %s", p.CarbonCost, p.Objective)
 	}
 	_, _ = fmt.Fprintf(w, "\nAbout %.3g kg CO₂e over %.0f h%s.\n", p.CarbonKg, p.HorizonHours, counts)
+}
+
+// printWaiting says what begins later, for what and until when.
+func printWaiting(w io.Writer, list []api.PlanWaiting) {
+	if len(list) > 0 {
+		_, _ = fmt.Fprintln(w, "\nBegins later:")
+	}
+	for i, x := range list {
+		if i == maxRows {
+			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(list)-maxRows)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "  %s/%s (%d): %s\n", x.Job, x.Group, x.Replicas, x.Summary)
+	}
 }
 
 // printSetbacks says what came to nothing before the plan, and why.

@@ -1027,6 +1027,7 @@ export interface components {
             unplaced: components["schemas"]["PlanUnplaced"][] | null;
             /** Format: double */
             usd_per_hour: number;
+            waiting?: components["schemas"]["PlanWaiting"][] | null;
         };
         PlanLease: {
             held?: string;
@@ -1083,6 +1084,25 @@ export interface components {
             reason: string;
             /** Format: int64 */
             replicas: number;
+        };
+        PlanWaiting: {
+            /** Format: double */
+            cost_usd: number;
+            for: string;
+            group: string;
+            job: string;
+            /** Format: date-time */
+            latest: string;
+            offer: string;
+            /** Format: int64 */
+            replicas: number;
+            /** Format: double */
+            saves_usd: number;
+            /** Format: date-time */
+            start: string;
+            summary?: string;
+            /** Format: double */
+            sure?: number;
         };
         Plans: {
             plans: components["schemas"]["Plan"][] | null;
@@ -1224,6 +1244,12 @@ export interface components {
             /** Format: int64 */
             restart_ns?: number;
         };
+        PurserCoordinates: {
+            /** Format: double */
+            lat: number;
+            /** Format: double */
+            lon: number;
+        };
         PurserData: {
             provider?: string;
             region?: string;
@@ -1276,6 +1302,12 @@ export interface components {
             /** Format: date-time */
             running_at?: string;
             state: string;
+        };
+        PurserMaxLatency: {
+            /** Format: double */
+            share?: number;
+            /** Format: int64 */
+            time_ns?: number;
         };
         PurserOffer: {
             accelerator?: string;
@@ -1407,6 +1439,8 @@ export interface components {
             variant?: string;
         };
         PurserTaskGroup: {
+            /** Format: int64 */
+            can_wait_ns?: number;
             checkpoint?: components["schemas"]["PurserCheckpoint"];
             data?: components["schemas"]["PurserData"];
             /** Format: date-time */
@@ -1417,8 +1451,11 @@ export interface components {
             /** Format: double */
             headroom?: number;
             kind: string;
+            max_latency?: components["schemas"]["PurserMaxLatency"];
             /** Format: int64 */
             max_replicas?: number;
+            /** Format: double */
+            min_quality?: number;
             name: string;
             /** Format: int64 */
             port?: number;
@@ -1430,6 +1467,7 @@ export interface components {
             /** Format: int64 */
             run_time_ns?: number;
             survive?: components["schemas"]["PurserSurvive"];
+            users?: components["schemas"]["PurserUsers"][] | null;
             variants: components["schemas"]["PurserVariant"][] | null;
             where?: components["schemas"]["PurserWhere"];
             /** Format: double */
@@ -1449,6 +1487,16 @@ export interface components {
             /** Format: double */
             usd_per_request?: number;
         };
+        PurserUsers: {
+            at?: components["schemas"]["PurserCoordinates"];
+            country?: string;
+            measured_ns?: {
+                [key: string]: number;
+            };
+            near?: string;
+            /** Format: double */
+            share?: number;
+        };
         PurserVariant: {
             accelerator?: string;
             /** Format: int64 */
@@ -1461,9 +1509,13 @@ export interface components {
             milli_devices?: number;
             name: string;
             /** Format: double */
+            quality?: number;
+            /** Format: double */
             throughput?: number;
         };
         PurserWhere: {
+            compliance?: string[] | null;
+            confidential?: boolean;
             countries?: string[] | null;
             /** Format: double */
             max_usd_per_hour?: number;

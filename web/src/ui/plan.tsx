@@ -64,7 +64,7 @@ export function PlanPanel({ fleets, hues, pointed, onOpen }: PlanProps) {
 }
 
 function NothingRuns({ plan }: { plan: Plan | null }) {
-  if (plan && (plan.unplaced ?? []).length > 0) return null; // the words above say why
+  if (plan && (plan.unplaced ?? []).length + (plan.waiting ?? []).length > 0) return null; // the words above say why
   return (
     <Empty title="No machine is held.">
       Submit a job file, and the machines that it needs appear here: <code className="command">purser submit -f examples/first-run.yaml</code>
@@ -78,7 +78,8 @@ function PlanWords({ plan }: { plan: Plan }) {
   const leases = plan.leases ?? [];
   const placed = leases.reduce((n, l) => n + (l.placements ?? []).length, 0);
   const unplaced = plan.unplaced ?? [];
-  if (leases.length === 0 && unplaced.length === 0) return null;
+  const waiting = plan.waiting ?? [];
+  if (leases.length === 0 && unplaced.length === 0 && waiting.length === 0) return null;
   return (
     <div className="words">
       {leases.length > 0 && (
@@ -100,6 +101,14 @@ function PlanWords({ plan }: { plan: Plan }) {
         {plan.cut_by_time && ", when its time was up"}. <Carbon plan={plan} />
       </p>
       <WorthOf />
+      {waiting.map((w) => (
+        <p className="note" key={`${w.job}/${w.group}/${w.start}/${w.offer}`}>
+          <strong>
+            {w.job}/{w.group}: {count(w.replicas, "replica")}
+          </strong>{" "}
+          {w.summary}.
+        </p>
+      ))}
       {unplaced.map((u) => (
         <div className="note note-warn" key={`${u.job}/${u.group}`}>
           <p>
