@@ -73,10 +73,15 @@ type cluster struct {
 
 // ask makes a call that may take attendCall.
 func (c *cluster) ask(ctx context.Context, call func(context.Context) error) error {
+	return c.askFor(ctx, attendCall, call)
+}
+
+// askFor makes a call that may take so long.
+func (c *cluster) askFor(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
 	if c.mute.Load() {
 		return purser.Errorf(purser.KindUnavailable, "app.attend", "the provider does not answer")
 	}
-	within, cancel := context.WithTimeout(ctx, attendCall)
+	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := call(within)
 	if err != nil && within.Err() != nil && ctx.Err() == nil {
@@ -286,7 +291,8 @@ func (a *App) carryOut(ctx context.Context, l purser.Lease, c *cluster, works []
 }
 
 // start starts what is ordered and not there. A task that can never start there has
-// failed: it is reported at once, or it would be ordered for ever.
+// failed: it is reported at once, or it would be ordered for ever. So has one that a quota
+// of the cluster has refused for attendPatience.
 func (a *App) start(ctx context.Context, l purser.Lease, c *cluster, works []providers.WorkState, run []postgres.TaskSpec) error {
 	reports := reportsOf(works)
 	var failed error
@@ -295,11 +301,15 @@ func (a *App) start(ctx context.Context, l purser.Lease, c *cluster, works []pro
 		if slices.ContainsFunc(works, func(w providers.WorkState) bool { return w.Task == s.Task.ID }) {
 			continue
 		}
-		err := c.ask(ctx, func(ctx context.Context) error {
-			return c.Run(ctx, l, providers.Work{Task: s.Task, Group: s.Group, Project: s.Job.Project, JobName: s.Job.Name, Installation: a.installation})
-		})
+		waits, err := a.begin(ctx, l, c, s)
+		if waits {
+			failed = errors.Join(failed, err)
+			continue
+		}
 		report := postgres.TaskReport{Task: s.Task.ID, State: purser.TaskPlaced} // also without an answer: it may have started
-		if k := purser.KindOf(err); err != nil && (k == purser.KindInvalid || k == purser.KindForbidden) {
+		k := purser.KindOf(err)
+		full := k == purser.KindQuota && a.now().Sub(s.Task.PlacedAt) >= attendPatience
+		if err != nil && (full || k == purser.KindInvalid || k == purser.KindForbidden) {
 			refused = true
 			report.State, report.Reason = purser.TaskFailed, failureOf(err, a.now()).Message
 			err = nil

@@ -73,10 +73,10 @@ func cleanReport(r TaskReport) TaskReport {
 // mostRestartPause bounds the wait before a command that keeps failing is run again.
 const mostRestartPause = time.Minute
 
-// restartPause is how long a task waits on its machine after so many failures: not
+// RestartPause is how long a task waits on its machine after so many failures: not
 // after the first, then 1, 2, 4 … 60 s, so that what fails at once does not use up its
 // attempts at once.
-func restartPause(failures int) time.Duration {
+func RestartPause(failures int) time.Duration {
 	if failures < 2 {
 		return 0
 	}
@@ -233,7 +233,7 @@ func (w *world) orders(ctx context.Context, l *leaseRow, reports map[purser.Task
 	var run []*taskRow
 	for _, t := range sortedByID(w.tasks, func(t *taskRow) bool { return t.Lease == l.ID && !t.State.Ended() }) {
 		_, listed := reports[t.ID]
-		if t.State == purser.TaskPlaced && t.stopFor == stopNot && !listed && !o.Drain && w.at.Sub(t.PlacedAt) >= restartPause(t.Failures) {
+		if t.State == purser.TaskPlaced && t.stopFor == stopNot && !listed && !o.Drain && w.at.Sub(t.PlacedAt) >= RestartPause(t.Failures) {
 			run = append(run, t)
 		}
 	}

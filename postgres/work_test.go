@@ -339,7 +339,7 @@ func TestAServiceThatEndsByItself(t *testing.T) {
 		}
 		s.report(l.ID, is(newest[0].ID, purser.TaskSucceeded))
 	}
-	if restartPause(1) != 0 || restartPause(2) != time.Second || restartPause(5) != 8*time.Second || restartPause(1000) != mostRestartPause {
+	if RestartPause(1) != 0 || RestartPause(2) != time.Second || RestartPause(5) != 8*time.Second || RestartPause(1000) != mostRestartPause {
 		t.Error("the pauses are wrong")
 	}
 	if j := s.job(job); j.State != purser.JobFailed {

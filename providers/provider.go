@@ -134,6 +134,24 @@ type Runner interface {
 	Forget(ctx context.Context, l purser.Lease, task purser.TaskID) error
 }
 
+// GangRunner is a Runner that can run the replicas of a gang as one: they start together,
+// and the end of one that has not succeeded is the end of all.
+type GangRunner interface {
+	// TakesGang says whether a gang of so many replicas can be run as one now. Where it
+	// cannot, its tasks run one by one.
+	TakesGang(ctx context.Context, replicas int) (bool, error)
+
+	// RunGang starts all members or none, each on its own lease's machine, or finds them.
+	// Idempotent by the tasks' ids. Stop of one stops all.
+	RunGang(ctx context.Context, members []Member) error
+}
+
+// Member is a replica of a gang and where it runs.
+type Member struct {
+	Lease purser.Lease
+	Work  Work
+}
+
 // Work is all that a Runner needs to run a task.
 type Work struct {
 	Task         purser.Task

@@ -52,6 +52,8 @@ type claim struct {
 	EndedAt   time.Time                             `json:"ended_at,omitzero"`   // the end was asked for
 	Tasks     map[purser.TaskID]providers.WorkState `json:"tasks,omitempty"`     // that ended and whose objects are gone
 	Forgotten []purser.TaskID                       `json:"forgotten,omitempty"` // that are told no more, and not run again
+	Started   map[purser.TaskID]string              `json:"started,omitempty"`   // Job, Deployment or JobSet that runs a task, written before it is made
+	Endings   map[purser.TaskID]ending              `json:"endings,omitempty"`   // of members of gangs that Purser ends
 
 	// Of the object, not of its text.
 	name         string
@@ -78,6 +80,24 @@ func readClaim(m *corev1.ConfigMap) (claim, error) {
 func (c claim) over(task purser.TaskID) bool {
 	_, ended := c.Tasks[task]
 	return ended || slices.Contains(c.Forgotten, task)
+}
+
+// done says whether a task is not to be started any more.
+func (c claim) done(task purser.TaskID) bool {
+	_, ending := c.Endings[task]
+	return ending || c.over(task)
+}
+
+// gang is the name of the JobSet that a task is a member of; ok is false where there is none.
+func (c claim) gang(task purser.TaskID) (name string, ok bool) {
+	name, ok = c.Started[task]
+	return name, ok && name != objectName(string(task))
+}
+
+// settled takes a task off what is under way.
+func (c claim) settled(task purser.TaskID) {
+	delete(c.Started, task)
+	delete(c.Endings, task)
 }
 
 // order is where the claim stands among all that want the same place.

@@ -51,10 +51,11 @@ func (c *cluster) pass(d time.Duration) {
 // work lets the cluster's own parts do what there is to do.
 func (c *cluster) work() {
 	for _, pod := range every[corev1.Pod](c, "pods") {
-		if pod.DeletionTimestamp != nil {
+		if pod.DeletionTimestamp != nil && (c.stuck == "" || pod.Labels[LabelTask] != c.stuck) {
 			c.vanish("pods", c.objects["pods"][pod.Namespace+"/"+pod.Name])
 		}
 	}
+	c.workJobSets()
 	for _, j := range every[batchv1.Job](c, "jobs") {
 		c.workJob(j)
 	}

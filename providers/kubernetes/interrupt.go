@@ -91,6 +91,9 @@ func (p *Provider) follow(ctx context.Context, deliver func(context.Context, pro
 		case <-look.C:
 		}
 		look.Stop()
+		if has, err := p.hasJobSets(live, op); err == nil && has != (w.gangs != nil) {
+			return true, nil // JobSet has come to the cluster or left it: what is watched changes
+		}
 	}
 	return true, context.Cause(live)
 }

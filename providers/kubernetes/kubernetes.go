@@ -81,6 +81,7 @@ type Provider struct {
 	since    time.Time
 	watched  atomic.Pointer[caches] // nil unless Interruptions runs
 	wrote    writes
+	known    known
 }
 
 var (
@@ -89,6 +90,7 @@ var (
 	_ providers.Interrupter = (*Provider)(nil)
 	_ providers.Sweeper     = (*Provider)(nil)
 	_ providers.Runner      = (*Provider)(nil)
+	_ providers.GangRunner  = (*Provider)(nil)
 )
 
 var labelForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)

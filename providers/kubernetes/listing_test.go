@@ -119,11 +119,13 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request, in call) {
 			return
 		}
 		for _, e := range c.history {
-			if e.version > from && e.resource == in.resource && asked(e.o) {
+			if !c.deaf && e.version > from && e.resource == in.resource && asked(e.o) {
 				send(e.kind, e.o.text)
 			}
 		}
-		from = c.version
+		if !c.deaf {
+			from = c.version
+		}
 		changed := c.changed
 		c.mu.Unlock()
 		if f, ok := w.(http.Flusher); ok {

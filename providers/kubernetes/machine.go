@@ -22,8 +22,8 @@ import (
 func (p *Provider) instance(ctx context.Context, op string, c claim) (providers.Instance, error) {
 	left := false
 	if c.State == claimEnding {
-		t, err := p.things(ctx, op, c.Lease)
-		if left = t.any(); err != nil || !left {
+		t, err := p.things(ctx, op, c)
+		if left = len(t.objects()) > 0 || t.waits(c); err != nil || !left {
 			return p.state(c, nil, left), err
 		}
 	}
@@ -146,27 +146,69 @@ type things struct {
 	jobs        []*batchv1.Job
 	deployments []*appsv1.Deployment
 	pods        []*corev1.Pod
+	gangs       map[string]*gang // by name, of those whose members are among the tasks
 }
 
-func (t things) any() bool { return len(t.jobs)+len(t.deployments)+len(t.pods) > 0 }
-
+// objects are those that a lease's end is awaited for. What a gang keeps of a member that
+// has ended is not: it goes with the gang.
 func (t things) objects() []metav1.Object {
 	var out []metav1.Object
 	for _, o := range t.jobs {
-		out = append(out, o)
+		if o.Labels[LabelGang] == "" || jobCondition(o, batchv1.JobComplete, batchv1.JobFailed) == nil {
+			out = append(out, o)
+		}
 	}
 	for _, o := range t.deployments {
 		out = append(out, o)
 	}
 	for _, o := range t.pods {
-		out = append(out, o)
+		if o.Labels[LabelGang] == "" || alive(o) {
+			out = append(out, o)
+		}
 	}
 	return out
 }
 
-// things reads what a lease's tasks are made of from the API server itself.
-func (p *Provider) things(ctx context.Context, op string, lease purser.LeaseID) (things, error) {
-	return p.selected(ctx, op, p.ofLease(partTask, lease))
+// gangOf is the JobSet that a claim's task is in; nil when there is none.
+func (t things) gangOf(c claim, task purser.TaskID) *gang {
+	name, _ := c.gang(task)
+	if g := t.gangs[name]; g != nil && g.has(c.Lease, task) {
+		return g
+	}
+	return nil
+}
+
+// waits says whether a gang of the claim is still to be ended, or told that it is to go on
+// without a member there. One that is on its way out is not awaited: its other members may
+// be on a place that is dead.
+func (t things) waits(c claim) bool {
+	for task := range c.Started {
+		if g := t.gangOf(c, task); g != nil && !g.deleting && !g.forgotten[task] {
+			return true
+		}
+	}
+	return false
+}
+
+// things reads what a claim's tasks are made of from the API server itself.
+func (p *Provider) things(ctx context.Context, op string, c claim) (t things, err error) {
+	gangs := map[string]*gang{} // before their Jobs: what is seen of these is as new or newer
+	for task := range c.Started {
+		name, ok := c.gang(task)
+		if !ok {
+			continue
+		}
+		g, err := p.gangCalled(ctx, op, name)
+		if err != nil {
+			return t, err
+		}
+		if g != nil {
+			gangs[name] = g
+		}
+	}
+	t, err = p.selected(ctx, op, p.ofLease(partTask, c.Lease))
+	t.gangs = gangs
+	return t, err
 }
 
 func (p *Provider) selected(ctx context.Context, op, selector string) (t things, err error) {
@@ -214,17 +256,19 @@ func (p *Provider) Terminate(ctx context.Context, l purser.Lease) error {
 // claim was ending before they are listed: a task that is started later looks at its
 // claim once more and goes again, see Run.
 func (p *Provider) clear(ctx context.Context, op string, c claim) error {
-	t, err := p.things(ctx, op, c.Lease)
-	if err != nil || !t.any() {
+	t, err := p.things(ctx, op, c)
+	if err != nil || len(t.objects())+len(t.gangs) == 0 {
 		return err
 	}
-	works, _ := p.works(t)
+	works, _ := p.works(c, t)
 	if err := p.remember(ctx, op, c, works, "its machine was ended"); err != nil {
 		return err
 	}
-	var errs []error
+	errs := p.leaveGangs(ctx, op, c, t, works)
 	for _, j := range t.jobs {
-		errs = append(errs, p.deleteJob(ctx, op, j.Name))
+		if t.gangs[j.Labels[LabelGang]] == nil {
+			errs = append(errs, p.deleteJob(ctx, op, j.Name))
+		}
 	}
 	for _, d := range t.deployments {
 		errs = append(errs, p.deleteDeployment(ctx, op, d.Name))
@@ -257,6 +301,7 @@ func (p *Provider) remember(ctx context.Context, op string, c claim, works []pro
 			if c.Tasks == nil {
 				c.Tasks = map[purser.TaskID]providers.WorkState{}
 			}
+			delete(c.Endings, w.Task)
 			c.Tasks[w.Task], changed = w, true
 		}
 		if !changed {
@@ -333,7 +378,8 @@ func (p *Provider) Sweep(ctx context.Context, grace time.Duration) (removed int,
 		}
 	}
 	n, err := p.sweepTasks(ctx, op, grace, holds)
-	return removed + n, errors.Join(append(errs, err)...)
+	gangs, also := p.sweepGangs(ctx, op, grace, claims)
+	return removed + n + gangs, errors.Join(append(errs, err, also)...)
 }
 
 // sweepTasks deletes objects of tasks whose lease holds nothing.
@@ -357,7 +403,9 @@ func (p *Provider) sweepTasks(ctx context.Context, op string, grace time.Duratio
 		return 0, err
 	}
 	for _, j := range jobs {
-		remove(j, p.deleteJob)
+		if j.Labels[LabelGang] == "" { // those go with their JobSet, which would make them anew
+			remove(j, p.deleteJob)
+		}
 	}
 	deployments, err := p.deployments(ctx, op, p.ofInstallation(partTask))
 	if err != nil {

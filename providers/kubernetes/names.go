@@ -16,7 +16,8 @@ const (
 	LabelLease        = "purser-lease"
 	LabelInstallation = "purser-installation"
 	LabelTask         = "purser-task"
-	LabelPart         = "purser-part" // claim, task or files
+	LabelPart         = "purser-part" // claim, task, files or gang
+	LabelGang         = "purser-gang" // on a gang's Jobs and pods: the name of its JobSet
 )
 
 // LabelAccelerator on a node names its accelerators where Purser cannot tell them from
@@ -28,6 +29,7 @@ const (
 	partClaim = "claim" // a lease's machine
 	partTask  = "task"  // a Job or Deployment, and its pods
 	partFiles = "files" // what a task's pod needs beside it
+	partGang  = "gang"  // a JobSet
 )
 
 // AnnotationEnd on a Job or Deployment says that Purser ended it, and as what.

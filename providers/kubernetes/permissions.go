@@ -27,6 +27,7 @@ func Permissions() []Permission {
 		{"apps", "deployments", []string{"create", "delete", "get", "list", "patch", "watch"}, false, "services"},
 		{"", "pods/log", []string{"get"}, false, "what tasks write"},
 		{"resource.k8s.io", "resourceclaimtemplates", []string{"create", "delete"}, false, "tasks on devices of drivers (DRA)"},
+		{jobsets.Group, jobsets.Resource, []string{"create", "delete", "get", "list", "patch", "watch"}, false, "gangs, where the cluster has JobSet"},
 		{"kueue.x-k8s.io", "localqueues", []string{"get"}, false, "the queue of Kueue, if one is configured"},
 	}
 }

@@ -35,7 +35,7 @@ func TestPermissionsFile(t *testing.T) {
 // that a provider can do is done once, and nothing on the list is left over.
 func TestPermissionsAreNeeded(t *testing.T) {
 	s := newScene(t, func(c *Config) { c.Queue = "team" })
-	s.missing["kueue.x-k8s.io"] = false
+	s.missing["kueue.x-k8s.io"], s.missing[jobsets.Group] = false, false
 	s.set(LocalQueue{ObjectMeta: metav1.ObjectMeta{Name: "team", Namespace: "purser"}})
 	s.set(*node("n1", nil, has()))
 	s.set(driverSlice("n1", "NVIDIA H100 80GB HBM3", 4))
@@ -55,8 +55,9 @@ func TestPermissionsAreNeeded(t *testing.T) {
 		s.run(w)
 	}
 	do(s.p.Run(t.Context(), dynamic.Lease, training("d", 1000)))
+	do(s.p.RunGang(t.Context(), []providers.Member{{Lease: s.lease, Work: replica("g0", 0, 2, 1)}, {Lease: dynamic.Lease, Work: replica("g1", 1, 2, 1)}}))
 	s.pass(time.Second)
-	for _, task := range []purser.TaskID{"a", "b", "c"} {
+	for _, task := range []purser.TaskID{"a", "b", "c", "g0"} {
 		do(s.p.Stop(t.Context(), s.lease, task))
 	}
 	s.works()

@@ -28,14 +28,14 @@ var queueVersions = []string{"v1beta2", "v1beta1"}
 // ends before its tasks are listed, and it is read once more after a task was made.
 func (p *Provider) Run(ctx context.Context, l purser.Lease, w providers.Work) error {
 	const op = "kubernetes.Run"
-	if w.Task.ID == "" || (w.Group.Run.Command == "" && w.Group.Run.Image == "") {
-		return purser.Errorf(purser.KindInvalid, op, "there is nothing to run")
+	if err := runnable(op, w); err != nil {
+		return err
 	}
 	c, err := p.holding(ctx, op, l.ID, w.Task.ID)
 	if err != nil {
 		return err
 	}
-	if c.over(w.Task.ID) {
+	if c.done(w.Task.ID) {
 		return nil
 	}
 	if err := p.findQueue(ctx, op); err != nil {
@@ -43,6 +43,10 @@ func (p *Provider) Run(ctx context.Context, l purser.Lease, w providers.Work) er
 	}
 	template, err := p.template(c, w)
 	if err != nil {
+		return err
+	}
+	as := objectName(string(w.Task.ID))
+	if err := p.enrol(ctx, op, c, w.Task.ID, as); err != nil {
 		return err
 	}
 	if err := p.bring(ctx, op, c, w); err != nil {
@@ -58,12 +62,20 @@ func (p *Provider) Run(ctx context.Context, l purser.Lease, w providers.Work) er
 	}
 	again, err := p.holding(ctx, op, l.ID, w.Task.ID)
 	switch kind := purser.KindOf(err); {
-	case err == nil && !again.over(w.Task.ID):
+	case err == nil && !again.done(w.Task.ID) && again.Started[w.Task.ID] == as:
 		return nil
 	case err != nil && kind != purser.KindConflict && kind != purser.KindNotFound:
 		return err // nothing is known; a repeated Run finds the task and looks again
 	}
 	return firstOf([]error{p.deleteTask(ctx, op, w.Task.ID), err})
+}
+
+// runnable refuses a task without anything to run.
+func runnable(op string, w providers.Work) error {
+	if w.Task.ID == "" || (w.Group.Run.Command == "" && w.Group.Run.Image == "") {
+		return purser.Errorf(purser.KindInvalid, op, "there is nothing to run")
+	}
+	return nil
 }
 
 // holding reads the claim that a task is to run on.
@@ -136,20 +148,28 @@ func (p *Provider) taskMeta(c claim, w providers.Work) metav1.ObjectMeta {
 	return meta
 }
 
-// runJob makes the Job of a training task, or finds it. Its pod is made anew after a
-// disruption, on the same place, which is no failure; every exit code but 0 is one.
-func (p *Provider) runJob(ctx context.Context, op string, c claim, w providers.Work, template corev1.PodTemplateSpec) error {
-	indexed, one, none, kept := batchv1.IndexedCompletion, int32(1), int32(0), int32(24*time.Hour/time.Second)
+// keepFinished is how long what has ended stays should nobody read it.
+const keepFinished = 24 * time.Hour
+
+// taskJob is the Job of a training task.
+func taskJob(template corev1.PodTemplateSpec) batchv1.JobSpec {
+	indexed, one, none := batchv1.IndexedCompletion, int32(1), int32(0)
 	replace := batchv1.Failed // or two pods of a task might write checkpoints at once
-	waits := p.Queue != ""
-	job := &batchv1.Job{ObjectMeta: p.taskMeta(c, w), Spec: batchv1.JobSpec{
-		CompletionMode: &indexed, Completions: &one, Parallelism: &one, BackoffLimit: &none, TTLSecondsAfterFinished: &kept,
-		PodReplacementPolicy: &replace, Suspend: &waits, Template: template,
+	return batchv1.JobSpec{
+		CompletionMode: &indexed, Completions: &one, Parallelism: &one, BackoffLimit: &none, PodReplacementPolicy: &replace, Template: template,
 		PodFailurePolicy: &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{
 			{Action: batchv1.PodFailurePolicyActionIgnore, OnPodConditions: []batchv1.PodFailurePolicyOnPodConditionsPattern{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue}}},
 			{Action: batchv1.PodFailurePolicyActionFailJob, OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{Operator: batchv1.PodFailurePolicyOnExitCodesOpNotIn, Values: []int32{0}}},
 		}},
-	}}
+	}
+}
+
+// runJob makes the Job of a training task, or finds it. Its pod is made anew after a
+// disruption, on the same place, which is no failure; every exit code but 0 is one.
+func (p *Provider) runJob(ctx context.Context, op string, c claim, w providers.Work, template corev1.PodTemplateSpec) error {
+	waits, kept := p.Queue != "", int32(keepFinished/time.Second)
+	job := &batchv1.Job{ObjectMeta: p.taskMeta(c, w), Spec: taskJob(template)}
+	job.Spec.Suspend, job.Spec.TTLSecondsAfterFinished = &waits, &kept
 	made, err := p.batch.Jobs(p.Namespace).Create(ctx, job, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		made, err = p.batch.Jobs(p.Namespace).Get(ctx, job.Name, metav1.GetOptions{})
@@ -239,8 +259,10 @@ func (p *Provider) Forget(ctx context.Context, l purser.Lease, task purser.TaskI
 			return err
 		}
 		raced := false
+		gang, member := c.gang(task)
 		if ok && (!slices.Contains(c.Forgotten, task)) {
 			delete(c.Tasks, task)
+			c.settled(task)
 			c.Forgotten = append(c.Forgotten, task)
 			c.Forgotten = c.Forgotten[max(len(c.Forgotten)-maxForgotten, 0):]
 			_, raced, err = p.update(ctx, op, c)
@@ -248,9 +270,13 @@ func (p *Provider) Forget(ctx context.Context, l purser.Lease, task purser.TaskI
 		if err != nil {
 			return err
 		}
-		if !raced {
-			return p.deleteTask(ctx, op, task)
+		if raced {
+			continue
 		}
+		if member {
+			err = p.forgetMember(ctx, op, gang, l.ID, task)
+		}
+		return firstOf([]error{p.deleteTask(ctx, op, task), err})
 	}
 	return overtaken(op, l.ID)
 }

@@ -65,14 +65,17 @@ type cluster struct {
 	changed chan struct{}
 	cuts    chan struct{} // closed to end all watches
 
-	calls     map[string]int // verb, group and resource
-	allowed   map[string]bool
-	missing   map[string]bool // API groups that the cluster lacks
-	noInitial bool            // watches cannot begin with a list, as before Kubernetes 1.32
-	latency   time.Duration
-	refuse    func(verb, resource, name string) *metav1.Status
-	quota     map[string]int // most objects of a resource in a namespace
-	logs      map[string]string
+	calls        map[string]int // verb, group and resource
+	allowed      map[string]bool
+	missing      map[string]bool // API groups that the cluster lacks
+	deaf         bool            // watches hear nothing more, and stay open
+	stuck        string          // a task whose pods do not end, since their kubelet does not answer
+	noController bool            // JobSet's API is there, and nobody acts on it
+	noInitial    bool            // watches cannot begin with a list, as before Kubernetes 1.32
+	latency      time.Duration
+	refuse       func(verb, resource, name string) *metav1.Status
+	quota        map[string]int // most objects of a resource in a namespace
+	logs         map[string]string
 }
 
 // object is what is stored.
@@ -95,6 +98,7 @@ var kinds = map[string]string{
 	"batch/v1/jobs": "Job", "apps/v1/deployments": "Deployment",
 	"resource.k8s.io/v1/resourceslices": "ResourceSlice", "resource.k8s.io/v1/resourceclaims": "ResourceClaim",
 	"resource.k8s.io/v1/resourceclaimtemplates": "ResourceClaimTemplate", "kueue.x-k8s.io/v1beta1/localqueues": "LocalQueue",
+	"jobset.x-k8s.io/v1alpha2/jobsets": "JobSet",
 }
 
 func newCluster(t testing.TB) *cluster {
@@ -105,7 +109,7 @@ func newCluster(t testing.TB) *cluster {
 	c := &cluster{
 		name: "c" + strconv.Itoa(shared.made), now: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), version: 100, objects: map[string]map[string]*object{},
 		changed: make(chan struct{}), cuts: make(chan struct{}), calls: map[string]int{}, allowed: map[string]bool{},
-		missing: map[string]bool{"kueue.x-k8s.io": true}, quota: map[string]int{}, logs: map[string]string{},
+		missing: map[string]bool{"kueue.x-k8s.io": true, jobsets.Group: true}, quota: map[string]int{}, logs: map[string]string{},
 	}
 	for _, p := range Permissions() {
 		for _, v := range p.Verbs {
@@ -199,7 +203,35 @@ func parse(r *http.Request, path string) (call, bool) {
 	return out, out.kind != "" && out.verb != ""
 }
 
+// lacks says whether the cluster does not have an API group.
+func (c *cluster) lacks(group string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.missing[group]
+}
+
+// discover tells what a version of an API group has. Everybody who is signed in may ask.
+func (c *cluster) discover(w http.ResponseWriter, version string) {
+	list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: version}
+	for key, kind := range kinds {
+		if resource, ok := strings.CutPrefix(key, version+"/"); ok {
+			list.APIResources = append(list.APIResources, metav1.APIResource{Name: resource, Kind: kind, Namespaced: true})
+		}
+	}
+	group, _, _ := strings.Cut(version, "/")
+	if len(list.APIResources) == 0 || c.lacks(group) {
+		answer(w, status(404, metav1.StatusReasonNotFound, "the server could not find the requested resource"))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(list) // a client that is gone is its own business
+}
+
 func (c *cluster) serve(w http.ResponseWriter, r *http.Request, path string) {
+	if group, found := strings.CutPrefix(path, "apis/"); found && strings.Count(group, "/") == 1 && r.Method == http.MethodGet {
+		c.discover(w, group)
+		return
+	}
 	in, ok := parse(r, path)
 	if c.latency > 0 {
 		select {
@@ -207,7 +239,7 @@ func (c *cluster) serve(w http.ResponseWriter, r *http.Request, path string) {
 		case <-time.After(c.latency):
 		}
 	}
-	if !ok || c.missing[in.group] {
+	if !ok || c.lacks(in.group) {
 		answer(w, status(404, metav1.StatusReasonNotFound, "the server could not find the requested resource"))
 		return
 	}

@@ -41,6 +41,10 @@ func (c *cluster) do(w http.ResponseWriter, r *http.Request, in call, body []byt
 		content := clone(o.content)
 		change := map[string]any{}
 		_ = json.Unmarshal(body, &change) // an empty change changes nothing
+		if uid, ok := section(change, "metadata")["uid"]; ok && uid != string(o.UID) {
+			fault = status(409, metav1.StatusReasonConflict, "Operation cannot be fulfilled on %s %q: Precondition failed: UID in precondition: %v, UID in object meta: %s", in.resource, in.name, uid, o.UID)
+			break
+		}
 		merge(content, change)
 		o, fault = c.put(in, o, content)
 	case "delete":
@@ -121,6 +125,9 @@ func invalid(in call, o *object) string {
 		if owner.UID == "" || owner.Name == "" {
 			return "metadata.ownerReferences: uid and name must not be empty"
 		}
+	}
+	if in.kind == "JobSet" {
+		return invalidJobSet(in, o)
 	}
 	if in.kind == "Job" || in.kind == "Deployment" {
 		return invalidTask(in, o)

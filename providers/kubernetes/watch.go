@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -9,6 +10,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -23,6 +25,7 @@ const byLease = "lease"
 // it was, and lists anew when the server has forgotten that (the SDK's informers do both).
 type caches struct {
 	nodes, pods, claims, jobs, deployments cache.SharedIndexInformer
+	gangs                                  cache.SharedIndexInformer // nil in a cluster without JobSet
 }
 
 // watcher is a kind of object that can be listed and watched.
@@ -62,13 +65,22 @@ func (p *Provider) watch(ctx context.Context, op string, changed func()) (w *cac
 		jobs:        informer(p.batch.Jobs(p.Namespace), &batchv1.Job{}, p.ofInstallation(partTask)),
 		deployments: informer(p.apps.Deployments(p.Namespace), &appsv1.Deployment{}, p.ofInstallation(partTask)),
 	}
+	has, err := p.hasJobSets(ctx, op)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if has {
+		example := &unstructured.Unstructured{}
+		example.SetGroupVersionKind(jobsets.GroupVersion().WithKind("JobSet"))
+		w.gangs = informer(p.sets(), example, p.ofInstallation(partGang))
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var running sync.WaitGroup
 	wait = func() {
 		cancel(nil)
 		running.Wait()
 	}
-	synced := make([]cache.InformerSynced, 0, 5)
+	synced := make([]cache.InformerSynced, 0, 6)
 	for _, i := range w.informers() {
 		// Neither fails before the informer runs.
 		_ = i.SetTransform(slim)
@@ -95,7 +107,11 @@ func (p *Provider) watch(ctx context.Context, op string, changed func()) (w *cac
 }
 
 func (w *caches) informers() []cache.SharedIndexInformer {
-	return []cache.SharedIndexInformer{w.nodes, w.pods, w.claims, w.jobs, w.deployments}
+	all := []cache.SharedIndexInformer{w.nodes, w.pods, w.claims, w.jobs, w.deployments}
+	if w.gangs != nil {
+		all = append(all, w.gangs)
+	}
+	return all
 }
 
 // hopeless says whether watching can never work.
@@ -151,7 +167,7 @@ func typed[T any](list []any) []T {
 
 // writes keeps the newest version that we wrote of each kind, so that caches are not
 // asked while they do not have it.
-type writes struct{ jobs, deployments version }
+type writes struct{ jobs, deployments, gangs version }
 
 type version struct{ atomic.Uint64 }
 
@@ -169,18 +185,43 @@ func (v *version) in(i cache.SharedIndexInformer) bool {
 	return number(i.LastSyncResourceVersion()) >= v.Load()
 }
 
-// seen reads what a lease's tasks are made of, from caches that have what we wrote.
-func (p *Provider) seen(ctx context.Context, op string, lease purser.LeaseID) (t things, cached bool, err error) {
+// seen reads what a claim's tasks are made of, from caches that have what we wrote and
+// everything that the claim says was started: another server may have started it, and a
+// watch of ours may be broken without our knowing.
+func (p *Provider) seen(ctx context.Context, op string, c claim) (t things, cached bool, err error) {
 	w := p.watched.Load()
 	if w == nil || !p.wrote.jobs.in(w.jobs) || !p.wrote.deployments.in(w.deployments) {
-		t, err = p.things(ctx, op, lease)
+		t, err = p.things(ctx, op, c)
 		return t, false, err
 	}
-	t = things{jobs: of[*batchv1.Job](w.jobs, lease), deployments: of[*appsv1.Deployment](w.deployments, lease)}
-	for _, pod := range of[*corev1.Pod](w.pods, lease) {
+	t = things{jobs: of[*batchv1.Job](w.jobs, c.Lease), deployments: of[*appsv1.Deployment](w.deployments, c.Lease), gangs: map[string]*gang{}}
+	for _, pod := range of[*corev1.Pod](w.pods, c.Lease) {
 		if pod.Namespace == p.Namespace && pod.Labels[LabelInstallation] == p.Installation && pod.Labels[LabelPart] == partTask {
 			t.pods = append(t.pods, pod)
 		}
 	}
+	if w.gangs != nil && p.wrote.gangs.in(w.gangs) {
+		for _, u := range all[*unstructured.Unstructured](w.gangs) {
+			if g, err := readGang(u); err == nil {
+				t.gangs[g.name] = g
+			}
+		}
+	}
+	for task := range c.Started {
+		if !c.over(task) && !t.has(c, task) {
+			t, err = p.things(ctx, op, c)
+			return t, false, err
+		}
+	}
 	return t, true, nil
+}
+
+// has says whether what runs a task is there.
+func (t things) has(c claim, task purser.TaskID) bool {
+	if _, ok := c.gang(task); ok {
+		return t.gangOf(c, task) != nil
+	}
+	label := labelValue(string(task))
+	return slices.ContainsFunc(t.jobs, func(j *batchv1.Job) bool { return j.Labels[LabelTask] == label }) ||
+		slices.ContainsFunc(t.deployments, func(d *appsv1.Deployment) bool { return d.Labels[LabelTask] == label })
 }

@@ -32,9 +32,12 @@ func endingOf(o metav1.Object) (e ending, ok bool) {
 	return e, err == nil
 }
 
-// verdict is that a task will come to nothing, as far as can be seen.
+// verdict is that a task will come to nothing, as far as can be seen: its object is ended,
+// or the whole gang whose member it is.
 type verdict struct {
 	object metav1.Object
+	gang   *gang
+	task   purser.TaskID
 	ending ending
 }
 
@@ -48,20 +51,29 @@ func (p *Provider) Works(ctx context.Context, l purser.Lease) ([]providers.WorkS
 	if err != nil || !ok || foreign {
 		return nil, err
 	}
-	t, cached, err := p.seen(ctx, op, l.ID)
+	t, cached, err := p.seen(ctx, op, c)
 	if err != nil {
 		return nil, err
 	}
-	works, verdicts := p.works(t)
+	works, verdicts := p.works(c, t)
 	if cached && (len(verdicts) > 0 || slices.ContainsFunc(works, func(w providers.WorkState) bool { return w.State.Ended() })) {
 		// The caches are not of one moment: a pod may be there that they lack.
-		if t, err = p.things(ctx, op, l.ID); err != nil {
+		if t, err = p.things(ctx, op, c); err != nil {
 			return nil, err
 		}
-		works, verdicts = p.works(t)
+		works, verdicts = p.works(c, t)
 	}
 	for _, v := range verdicts {
-		if err := p.end(ctx, op, v.object, v.ending); err != nil {
+		if v.gang != nil {
+			why := "another replica of its gang came to nothing: " + v.ending.Reason
+			if v.gang.deleting {
+				why = v.ending.Reason
+			}
+			err = p.endGang(ctx, op, v.gang, map[purser.TaskID]ending{v.task: v.ending}, why)
+		} else {
+			err = p.end(ctx, op, v.object, v.ending)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -74,7 +86,7 @@ func (p *Provider) Works(ctx context.Context, l purser.Lease) ([]providers.WorkS
 }
 
 // works reads what tasks came to from their objects, and which of them are to be given up.
-func (p *Provider) works(t things) (out []providers.WorkState, give []verdict) {
+func (p *Provider) works(c claim, t things) (out []providers.WorkState, give []verdict) {
 	pods := map[string][]*corev1.Pod{}
 	for _, pod := range t.pods {
 		pods[pod.Labels[LabelTask]] = append(pods[pod.Labels[LabelTask]], pod)
@@ -88,18 +100,21 @@ func (p *Provider) works(t things) (out []providers.WorkState, give []verdict) {
 		}
 		out = append(out, w)
 		if _, already := endingOf(o); e != nil && !already {
-			give = append(give, verdict{o, *e})
+			give = append(give, verdict{object: o, ending: *e})
 		}
 	}
 	for _, j := range t.jobs {
-		w, e := p.jobWork(j, pods[j.Labels[LabelTask]])
-		add(j, w, e)
+		if j.Labels[LabelGang] == "" {
+			w, e := p.jobWork(j, pods[j.Labels[LabelTask]])
+			add(j, w, e)
+		}
 	}
 	for _, d := range t.deployments {
 		w, e := p.deploymentWork(d, pods[d.Labels[LabelTask]])
 		add(d, w, e)
 	}
-	return out, give
+	members, more := p.gangWorks(c, t, pods)
+	return append(out, members...), append(give, more...)
 }
 
 func (p *Provider) jobWork(j *batchv1.Job, pods []*corev1.Pod) (w providers.WorkState, give *ending) {
@@ -151,7 +166,12 @@ func (p *Provider) deploymentWork(d *appsv1.Deployment, pods []*corev1.Pod) (w p
 
 // begun is a task before anything is known but when its command started for the first time.
 func begun(o metav1.Object, pods []*corev1.Pod) providers.WorkState {
-	w := providers.WorkState{Task: purser.TaskID(cmp.Or(o.GetAnnotations()[LabelTask], o.GetLabels()[LabelTask]))}
+	w := startedBy(pods)
+	w.Task = purser.TaskID(cmp.Or(o.GetAnnotations()[LabelTask], o.GetLabels()[LabelTask]))
+	return w
+}
+
+func startedBy(pods []*corev1.Pod) (w providers.WorkState) {
 	for _, pod := range pods {
 		if s := container(pod); s != nil {
 			for _, at := range []time.Time{startOf(s.LastTerminationState), startOf(s.State)} {
@@ -289,11 +309,18 @@ func jobCondition(j *batchv1.Job, types ...batchv1.JobConditionType) *batchv1.Jo
 	return nil
 }
 
-// Stop asks a task to stop. A Job gets a deadline that has passed, with which its pods are
+// Stop asks a task to stop, and with a member its whole gang. A Job gets a deadline that has passed, with which its pods are
 // stopped and no other begins, also should Kueue admit it later; a Deployment is scaled to
 // nothing.
 func (p *Provider) Stop(ctx context.Context, l purser.Lease, task purser.TaskID) error {
 	const op = "kubernetes.Stop"
+	c, ok, foreign, err := p.claim(ctx, op, l.ID)
+	if err != nil || foreign {
+		return err
+	}
+	if name, member := c.gang(task); ok && member {
+		return p.stopGang(ctx, op, c, name, task)
+	}
 	name := objectName(string(task))
 	var o metav1.Object
 	j, err := p.batch.Jobs(p.Namespace).Get(ctx, name, metav1.GetOptions{})
