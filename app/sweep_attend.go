@@ -311,6 +311,7 @@ func (a *App) start(ctx context.Context, l purser.Lease, c *cluster, works []pro
 		full := k == purser.KindQuota && a.now().Sub(s.Task.PlacedAt) >= attendPatience
 		if err != nil && (full || k == purser.KindInvalid || k == purser.KindForbidden) {
 			refused = true
+			failed = errors.Join(failed, c.ask(ctx, func(ctx context.Context) error { return c.Forget(ctx, l, s.Task.ID) }))
 			report.State, report.Reason = purser.TaskFailed, failureOf(err, a.now()).Message
 			err = nil
 		}

@@ -29,6 +29,7 @@
 //	Quoter       tells what the account may have, and what was bought ahead
 //	Sweeper      removes leavings that are no machines: network cards, disks, requests
 //	Runner       runs tasks itself; its machines have no agent
+//	GangRunner   a Runner that runs the replicas of a gang as one
 //
 // # States of an instance
 //

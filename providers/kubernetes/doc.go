@@ -69,9 +69,32 @@
 // should nobody read them.
 //
 // With a queue of Kueue, Jobs are made suspended with its label, and it decides when they
-// start; Deployments carry the label too. There is no JobSet: tasks come one by one, each
-// for a place that is held already, when the places of the rest of the gang are not known,
-// and a JobSet cannot be added to.
+// start; Deployments carry the label too.
+//
+// What runs a task is noted on its claim before it is made: a task has one name at a time,
+// and caches that lack what is noted are not believed.
+//
+// # Gangs
+//
+// Where the cluster has JobSet (jobset.x-k8s.io/v1alpha2, by discovery) and the account may
+// use it, the replicas of a gang are one JobSet, named after the installation, job, group and
+// attempts. It is made when all their machines are held, suspended, and released when all
+// claims have been confirmed; see RunGang. Each member has a replicated job of its own, since
+// each is pinned to another place; it is the Job that it would be alone, in a network where
+// the members have stable names (PURSER_HOSTS). With a queue the JobSet carries the label, and
+// Kueue admits the gang as a whole; it takes 8 members so, and larger gangs go one by one.
+//
+//	a member fails         JobSet fails as a whole and ends the rest, which are lost; should
+//	                       its controller not act, the JobSet is deleted after Config.Patience
+//	a member succeeds      its Job stays until all have ended (JobSet would make it anew); its
+//	                       machine may end before
+//	one is told to stop,   all claims note how their member ends, then the JobSet is deleted in
+//	or its machine ends    the foreground; each is told as lost when its own pods are gone
+//	JobSet leaves          so do the tasks, which are started anew, one by one
+//
+// Attempts are Purser's: JobSet restarts nothing (maxRestarts 0), and the next attempt is
+// another JobSet. Without JobSet members are Jobs of their own, and one that fails leaves
+// the others as they are.
 //
 // A share of a device can only be had as a slice of that size: a task for 1/8 cannot run
 // on a machine of whole devices and is refused as invalid. A command's image needs a shell
@@ -79,7 +102,8 @@
 //
 // # Reading
 //
-// While Interruptions runs it keeps caches by watching, and Offers, Works and List read them
+// While Interruptions runs it keeps caches by watching (JobSets too, from when the cluster
+// has them), and Offers, Works and List read them
 // (Launch, for its first choice). What decides (claims, in Launch, Describe, Terminate and
 // Run) is always asked directly, and tasks are read directly until the caches have what this
 // process wrote. Without Interruptions everything is read directly, and nothing else differs.

@@ -158,10 +158,11 @@ func (p *Provider) release(ctx context.Context, op string, g *gang) error {
 		return nil
 	}
 	meta := map[string]any{"annotations": map[string]any{annotationReleased: p.Now().UTC().Format(time.RFC3339)}}
+	spec := map[string]any{"suspend": false}
 	if p.Queue != "" {
-		meta["labels"] = map[string]any{queueLabel: p.Queue}
+		meta["labels"], spec = map[string]any{queueLabel: p.Queue}, nil
 	}
-	out, err := p.patchGang(ctx, op, g, meta, map[string]any{"suspend": p.Queue != ""})
+	out, err := p.patchGang(ctx, op, g, meta, spec)
 	if err == nil && out == nil {
 		return purser.Errorf(purser.KindUnavailable, op, "the gang's JobSet %s was deleted meanwhile; it is tried again", g.name)
 	}

@@ -210,8 +210,10 @@ func TestGangWorks(t *testing.T) {
 	}{
 		"just made": {run, "placed its pod is not there yet; placed its pod is not there yet", 0},
 		"running":   {running, "running; running", 2},
-		"one failed": {append(running, exits("t1", 3), turns, turns),
-			lost + "failed: FailedJobs jobset failed due to one or more job failures (first failed job: NAME-r1-0); failed(3) exit code 3", 0},
+		"one failed": {
+			append(running, exits("t1", 3), turns, turns),
+			lost + "failed: FailedJobs jobset failed due to one or more job failures (first failed job: NAME-r1-0); failed(3) exit code 3", 0,
+		},
 		"one failed, just now":         {append(running, exits("t1", 3), func(g *troupe) { g.turns(1) }), "running stopping: another replica of its gang failed; failed(3) exit code 3", 1},
 		"one succeeded":                {append(running, exits("t0", 0), turns), "succeeded(0); running", 1},
 		"told to stop":                 {append(running, stop), "running stopping: another replica of its gang was told to stop; running stopping: it was told to stop", 2},
@@ -220,10 +222,16 @@ func TestGangWorks(t *testing.T) {
 		"a machine ended":              {append(running, terminate(1), turns), "lost the machine of another replica of its gang was ended; lost its machine was ended", 0},
 		"the machine of a done one":    {append(running, exits("t1", 0), turns, terminate(1), turns, late), "running; succeeded(0)", 1},
 		"a failed one's machine ended": {append(running, exits("t1", 3), terminate(1), turns, turns), lost + "failed: FailedJobs jobset failed due to one or more job failures (first failed job: NAME-r1-0); failed(3) exit code 3", 0},
-		"no image": {append(running, broken, turns),
-			lost + "came to nothing: its container cannot be made: InvalidImageName; failed its container cannot be made: InvalidImageName", 0},
-		"deleted by somebody":     {append(running, byHand, turns), "lost its JobSet was deleted; lost its JobSet was deleted", 0},
-		"nobody acts on JobSets":  {append([]func(*troupe){func(g *troupe) { g.noController = true }}, append(running, late, func(g *troupe) { g.noController = false }, turns)...), "lost its JobSet made no Job; JobSet's controller may not run, or a ResourceQuota or a policy of the cluster refuses it; " + lost + "came to nothing: its JobSet made no Job; JobSet's controller may not run, or a ResourceQuota or a policy of the cluster refuses it", 0},
+		"no image": {
+			append(running, broken, turns),
+			lost + "came to nothing: its container cannot be made: InvalidImageName; failed its container cannot be made: InvalidImageName", 0,
+		},
+		"deleted by somebody":    {append(running, byHand, turns), "lost its JobSet was deleted; lost its JobSet was deleted", 0},
+		"nobody acts on JobSets": {append([]func(*troupe){func(g *troupe) { g.noController = true }}, append(running, late, func(g *troupe) { g.noController = false }, turns)...), "lost its JobSet made no Job; JobSet's controller may not run, or a ResourceQuota or a policy of the cluster refuses it; " + lost + "came to nothing: its JobSet made no Job; JobSet's controller may not run, or a ResourceQuota or a policy of the cluster refuses it", 0},
+		"nobody acts any more": {
+			append(running, func(g *troupe) { g.finish("t1", 3); g.noController = true }, late, func(g *troupe) { g.noController = false }, turns),
+			lost + "came to nothing: exit code 3; failed exit code 3", 0,
+		},
 		"started after its end":   {append(running, stop, turns, (*troupe).run, turns), lost + "was told to stop; lost it was told to stop", 0},
 		"disrupted":               {append(running, func(g *troupe) { g.finish("t1", 143, disruption) }, turns), "running; running", 2},
 		"JobSet leaves the place": {append(running, func(g *troupe) { g.vanishAPI() }, turns, turns), "–; –", 0},
@@ -409,98 +417,4 @@ func TestRunGangRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Sweep ends a gang that has lost a lease, and removes what nobody needs.
-func TestSweepGangs(t *testing.T) {
-	sweep := func(g *troupe, want int) {
-		g.t.Helper()
-		if n, err := g.p.Sweep(g.t.Context(), time.Minute); err != nil || n != want {
-			g.t.Errorf("Sweep: %d, %v; want %d", n, err, want)
-		}
-	}
-	g := newTroupe(t, 2)
-	g.run()
-	g.pass(2 * time.Minute)
-	sweep(g, 0)
-	g.drop("configmaps", "purser", "purser-l1")
-	sweep(g, 1)
-	g.turns(3)
-	if n := len(g.running()) + len(g.objects["jobsets"]); n != 0 {
-		t.Errorf("%d things are left", n)
-	}
-	done := newTroupe(t, 2)
-	done.run()
-	done.turns(2)
-	done.finish("t0", 0)
-	done.turns(2)
-	done.must(done.p.Forget(t.Context(), done.members[0].Lease, "t0"))
-	done.must(done.p.Terminate(t.Context(), done.members[0].Lease))
-	if in, err := done.p.Describe(t.Context(), done.members[0].Lease); err != nil || in.State != providers.Gone {
-		t.Errorf("the machine of one that succeeded: %+v, %v", in, err)
-	}
-	done.pass(48 * time.Hour)
-	sweep(done, 1) // the tombstone of its lease
-	done.pass(time.Second)
-	sweep(done, 0)
-	if got := done.running(); len(got) != 1 || got["t1"] != 1 {
-		t.Errorf("the rest of the gang: %v", got)
-	}
-}
-
-// JobSet comes to a cluster that is being watched, and leaves it again.
-func TestWatchGangs(t *testing.T) {
-	g := newTroupe(t, 2)
-	g.missing[jobsets.Group] = true
-	s := scene{g.cluster, t, g.p, g.members[0].Lease}
-	l := s.listen(nil)
-	watched := func() bool { w := g.p.watched.Load(); return w != nil && w.gangs != nil }
-	if watched() {
-		t.Fatal("what is not there is watched")
-	}
-	g.mu.Lock()
-	g.missing[jobsets.Group] = false
-	g.mu.Unlock()
-	g.pass(discoverEvery)
-	g.run() // unwatched as yet
-	s.until("JobSets are watched", func() bool { g.pass(discoverEvery); return watched() })
-	s.until("the gang runs", func() bool { g.pass(time.Second); return g.told() == "running; running" })
-	got := callName("get", jobsets.Group, jobsets.Resource)
-	before := g.count(got)
-	for range 10 {
-		g.told()
-	}
-	if n := g.count(got) - before; n != 0 {
-		t.Errorf("JobSets were asked for %d times while they are watched", n)
-	}
-	g.finish("t1", 3)
-	s.until("the failure of one is that of all", func() bool {
-		g.pass(time.Second)
-		told := g.told()
-		return strings.HasPrefix(told, "lost another replica") && strings.HasSuffix(told, "failed(3) exit code 3")
-	})
-	g.vanishAPI()
-	s.until("they are watched no more", func() bool { g.pass(discoverEvery); w := g.p.watched.Load(); return w != nil && w.gangs == nil })
-	l.quiet()
-}
-
-// A watch that is broken without our knowing hides no task that another server started.
-func TestBrokenWatchLosesNoTask(t *testing.T) {
-	s := newScene(t)
-	l := s.listen(nil)
-	s.mu.Lock()
-	s.deaf = true // events do not arrive any more
-	s.mu.Unlock()
-	other := s.provider(t, nil)
-	for range 2 {
-		if err := other.Run(t.Context(), s.lease, training("t", 1000)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.pass(time.Second)
-	s.pass(time.Second)
-	if got := s.written(); got != "running" {
-		t.Errorf("it is %q", got)
-	}
-	l.quiet()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -58,6 +59,9 @@ func savesOf(g *gang, task purser.TaskID) string {
 // failedFellow is why a replica ends whose gang has failed.
 const failedFellow = "another replica of its gang failed"
 
+// overdue says whether JobSet's controller had time enough to act since then.
+func (p *Provider) overdue(since time.Time) bool { return p.Now().Sub(since) >= p.Patience }
+
 // memberWork is what a member of a gang came to. listed is false while nothing of it can
 // run. give says that the whole gang is to be ended, and as what this member ends.
 func (p *Provider) memberWork(c claim, task purser.TaskID, g *gang, job *batchv1.Job, pods []*corev1.Pod) (w providers.WorkState, give *ending, listed bool) {
@@ -83,12 +87,17 @@ func (p *Provider) memberWork(c claim, task purser.TaskID, g *gang, job *batchv1
 	finished := job != nil && jobCondition(job, batchv1.JobComplete, batchv1.JobFailed) != nil
 	switch {
 	case finished:
-		w, give = p.jobWork(job, pods)
+		if w, _ = p.jobWork(job, pods); w.State != purser.TaskSucceeded && g.failed == "" && !g.deleting && p.overdue(w.EndedAt) {
+			give = &ending{w.State, w.Reason, w.EndedAt} // nobody else ends the others
+		}
 	case g.deleting:
 		stopping("its JobSet is being deleted")
 		give = &ending{purser.TaskLost, "its JobSet was deleted", p.Now().UTC()}
 	case g.failed != "" && (job != nil || living):
 		stopping(failedFellow)
+		if p.overdue(g.since) {
+			give = &ending{purser.TaskLost, failedFellow, p.Now().UTC()}
+		}
 	case g.failed != "":
 		w.State, w.Reason, w.EndedAt = purser.TaskLost, failedFellow+": "+g.failed, g.since.UTC()
 	case g.completed && !living:

@@ -134,9 +134,8 @@ func (p *Provider) jobset(name string, members []providers.Member, claims []clai
 	for i, m := range members {
 		seats[i] = seat{m.Work.Task.ID, m.Lease.ID, m.Work.Task.Replica, saves(m.Work)}
 		hosts[i] = host(name, m.Work.Task.Replica)
-		owner := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": claims[i].name, "uid": string(claims[i].uid)}
-		if !slices.ContainsFunc(owners, func(o any) bool { return o.(map[string]any)["uid"] == owner["uid"] }) { //nolint:forcetypeassert // made above
-			owners = append(owners, owner)
+		if !slices.ContainsFunc(claims[:i], func(c claim) bool { return c.uid == claims[i].uid }) {
+			owners = append(owners, map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "name": claims[i].name, "uid": string(claims[i].uid)})
 		}
 	}
 	jobs := make([]any, len(members))

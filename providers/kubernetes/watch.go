@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -214,14 +213,4 @@ func (p *Provider) seen(ctx context.Context, op string, c claim) (t things, cach
 		}
 	}
 	return t, true, nil
-}
-
-// has says whether what runs a task is there.
-func (t things) has(c claim, task purser.TaskID) bool {
-	if _, ok := c.gang(task); ok {
-		return t.gangOf(c, task) != nil
-	}
-	label := labelValue(string(task))
-	return slices.ContainsFunc(t.jobs, func(j *batchv1.Job) bool { return j.Labels[LabelTask] == label }) ||
-		slices.ContainsFunc(t.deployments, func(d *appsv1.Deployment) bool { return d.Labels[LabelTask] == label })
 }

@@ -42,8 +42,8 @@ type verdict struct {
 }
 
 // Works tells of the lease's tasks. One that waits for its image or for room longer than
-// Config.Patience, or whose service does not stay up, is ended here, so that what is told
-// as ended can not begin after all. That a task has ended is never told from caches; from
+// Config.Patience, or whose service does not stay up, is ended here, with its whole gang,
+// so that what is told as ended can not begin after all. That a task has ended is never told from caches; from
 // them, one may be missing for a moment after another server has started it.
 func (p *Provider) Works(ctx context.Context, l purser.Lease) ([]providers.WorkState, error) {
 	const op = "kubernetes.Works"
