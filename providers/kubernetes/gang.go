@@ -82,6 +82,8 @@ func (p *Provider) RunGang(ctx context.Context, members []providers.Member) erro
 	switch {
 	case g.deleting:
 		return purser.Errorf(purser.KindUnavailable, op, "the gang's JobSet %s is on its way out; it is tried again", name)
+	case !g.same(seats) && !g.released: // its tasks were given other machines before it began
+		return cmp.Or(p.deleteGang(ctx, op, g), error(purser.Errorf(purser.KindUnavailable, op, "the gang's JobSet %s is made anew, for other machines; it is tried again", name)))
 	case !g.same(seats):
 		return purser.Errorf(purser.KindConflict, op, "the gang's JobSet %s runs already, on other machines", name)
 	}

@@ -392,6 +392,43 @@ func TestGangOrAlone(t *testing.T) {
 	}
 }
 
+// A gang that was cut off before it began is no hindrance when its tasks are given other
+// machines, of which one may hold several.
+func TestGangGetsOtherMachines(t *testing.T) {
+	g := newTroupe(t, 2)
+	g.refuse = func(verb, resource, _ string) *metav1.Status {
+		if verb == "patch" && resource == jobsets.Resource {
+			return status(503, metav1.StatusReasonServiceUnavailable, "no")
+		}
+		return nil
+	}
+	if err := g.p.RunGang(t.Context(), g.members); purser.KindOf(err) != purser.KindUnavailable {
+		t.Fatalf("RunGang: %v", err)
+	}
+	g.refuse = nil
+	g.turns(3)
+	if got := g.told(); got != "–; –" || len(g.running()) != 0 {
+		t.Fatalf("before it is released it is %q", got)
+	}
+	first := g.members[1].Lease
+	g.members[1].Lease = g.members[0].Lease
+	for range 5 {
+		_ = g.p.RunGang(t.Context(), g.members) // what was there has to go
+		g.turns(1)
+	}
+	if all, err := g.p.Works(t.Context(), first); err != nil || len(all) != 0 {
+		t.Errorf("on the machine that it was to be on: %+v, %v", all, err)
+	}
+	if all, err := g.p.Works(t.Context(), g.members[0].Lease); err != nil || len(all) != 2 || all[1].State != purser.TaskRunning || len(g.running()) != 2 {
+		t.Errorf("on the one machine: %+v, %v", all, err)
+	}
+	g.must(g.p.Terminate(t.Context(), first))
+	g.turns(3)
+	if len(g.running()) != 2 {
+		t.Errorf("the end of a machine that has no part in it ended it: %v", g.running())
+	}
+}
+
 // What cannot run as a gang is refused, and leaves no JobSet.
 func TestRunGangRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
