@@ -2,9 +2,9 @@
 # kube-real.sh [build | ARGUMENT...]
 # Builds a Kubernetes control plane from Go modules, starts it on loopback with
 # simulated machines (kwok), and runs the tests of providers/kubernetes with the build
-# tag kubereal against it. JobSet's definition is installed and its controller played by the
-# test, since its module cannot be had everywhere. The first build takes some 20 minutes on two cores and a few
+# tag kubereal against it. The first build takes some 20 minutes on two cores and a few
 # GB of module and build cache; later runs take a minute. With "build" it only builds.
+# A test installs JobSet's definition and plays its controller, which has no module here.
 #
 # KUBE_REAL_DIR is where the binaries stay; it defaults to a folder in the user's cache.
 # KUBE_REAL_PORT is the first of six ports on loopback, 26440 unless said. Further
