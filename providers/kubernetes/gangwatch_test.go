@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"purser/providers"
 )
 
@@ -97,6 +99,39 @@ func TestBrokenWatchLosesNoTask(t *testing.T) {
 	s.pass(time.Second)
 	s.pass(time.Second)
 	if got := s.written(); got != "running" {
+		t.Errorf("it is %q", got)
+	}
+	l.quiet()
+}
+
+// Nor does it hide a gang that another server has released since.
+func TestBrokenWatchLosesNoGang(t *testing.T) {
+	g := newTroupe(t, 2)
+	s := scene{g.cluster, t, g.p, g.members[0].Lease}
+	l := s.listen(nil)
+	refuse := func(by func(verb, resource, name string) *metav1.Status) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.refuse = by
+	}
+	refuse(func(verb, resource, _ string) *metav1.Status {
+		if verb == "patch" && resource == jobsets.Resource {
+			return status(503, metav1.StatusReasonServiceUnavailable, "no")
+		}
+		return nil
+	})
+	other := g.provider(t, nil)
+	if err := other.RunGang(t.Context(), g.members); err == nil {
+		t.Fatal("it was released")
+	}
+	s.until("the JobSet is seen", func() bool { w := g.p.watched.Load(); return len(w.gangs.GetStore().List()) == 1 })
+	g.mu.Lock()
+	g.deaf = true
+	g.mu.Unlock()
+	refuse(nil)
+	g.must(other.RunGang(t.Context(), g.members))
+	g.turns(2)
+	if got := g.told(); got != "running; running" {
 		t.Errorf("it is %q", got)
 	}
 	l.quiet()

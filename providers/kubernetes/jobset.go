@@ -277,7 +277,7 @@ func (p *Provider) hasJobSets(ctx context.Context, op string) (bool, error) {
 	}
 	var list metav1.APIResourceList
 	err := p.core.RESTClient().Get().AbsPath("/apis", jobsets.Group, jobsets.Version).Do(ctx).Into(&list)
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsForbidden(err) {
 		return false, failed(op, err)
 	}
 	has := err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == jobsets.Resource })

@@ -93,10 +93,11 @@ func (p *Provider) selected(ctx context.Context, op, selector string) (t things,
 	return t, err
 }
 
-// has says whether what runs a task is there.
+// has says whether what runs a task is there and may run it.
 func (t things) has(c claim, task purser.TaskID) bool {
 	if _, ok := c.gang(task); ok {
-		return t.gangOf(c, task) != nil
+		g := t.gangOf(c, task)
+		return g != nil && g.released
 	}
 	label := labelValue(string(task))
 	return slices.ContainsFunc(t.jobs, func(j *batchv1.Job) bool { return j.Labels[LabelTask] == label }) ||
