@@ -106,11 +106,23 @@ type Checkpoint struct {
 	Restart time.Duration `json:"restart_ns,omitempty"` // how long starting from one takes (r)
 }
 
-// Survive is the failover policy: after the loss of any one domain of the level,
-// Share of the demand is still served (κ).
+// Survive is the failover policy: after the loss of any Failures domains of the
+// level at once, Share of the demand is still served (κ).
 type Survive struct {
-	Level DomainLevel `json:"level,omitempty"`
-	Share float64     `json:"share,omitempty"`
+	Level    DomainLevel `json:"level,omitempty"`
+	Share    float64     `json:"share,omitempty"`
+	Failures int         `json:"failures,omitempty"` // 0 means 1 (N+1), 2 is N+2
+}
+
+// MaxFailures is the most domains that a service can be asked to lose at once.
+const MaxFailures = 8
+
+// Lost is how many domains may be lost at once: none without a level.
+func (s Survive) Lost() int {
+	if s.Level == DomainNone {
+		return 0
+	}
+	return max(s.Failures, 1)
 }
 
 // Where limits the offers that may serve a group. Empty lists allow all.
@@ -316,9 +328,11 @@ func (g TaskGroup) checkInference(bad func(field, message string) error) error {
 	case !(g.Survive.Share >= 0 && g.Survive.Share <= 1):
 		return bad("survive.share", "the share that survives lies between 0 and 1")
 	case g.Survive.Level == DomainNone && g.Survive.Share > 0:
-		return bad("survive.level", "say what may fail: zone, region or provider")
-	case g.Survive.Level != DomainNone && g.Survive.Level != DomainZone && g.Survive.Level != DomainRegion && g.Survive.Level != DomainProvider:
-		return bad("survive.level", "what may fail is a zone, a region or a provider")
+		return bad("survive.level", "say what may fail: zone, region, provider, site, spot_pool or machine")
+	case g.Survive.Level != DomainNone && !slices.Contains(DomainLevels(), g.Survive.Level):
+		return bad("survive.level", "what may fail is a zone, a region, a provider, a site, a spot_pool or a machine")
+	case g.Survive.Failures < 0 || g.Survive.Failures > MaxFailures, g.Survive.Failures > 0 && g.Survive.Level == DomainNone:
+		return bad("survive.failures", fmt.Sprintf("the number that may fail at once lies between 1 and %d, and belongs to a level", MaxFailures))
 	case g.MaxReplicas < 0 || (g.MaxReplicas > 0 && g.MaxReplicas < g.Replicas):
 		return bad("max_replicas", "the most replicas cannot be fewer than the least")
 	case !g.Deadline.IsZero() || g.Work != 0 || g.RunTime != 0:

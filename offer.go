@@ -79,8 +79,10 @@ func (o Offer) ID() OfferID {
 	return OfferID(strings.Join([]string{o.Provider, o.Region, zone, o.InstanceType, string(o.Option)}, "/"))
 }
 
-// Domain is the failure domain of the offer at a level. An offer without a zone is
-// a zone of its own region; an unknown level gives the empty string.
+// Domain is the failure domain of the offer at a level, or the empty string where it
+// lies in none and is never lost: what is not private belongs to no site, and what is
+// not spot to no pool. An offer without a zone is a zone of its own region. At the
+// level of machines every machine is a domain, which an offer does not know: "".
 func (o Offer) Domain(level DomainLevel) string {
 	switch level {
 	case DomainZone:
@@ -92,9 +94,17 @@ func (o Offer) Domain(level DomainLevel) string {
 		return o.Provider + "/" + o.Region
 	case DomainProvider:
 		return o.Provider
-	default:
-		return ""
+	case DomainSite:
+		if o.Option == Private {
+			return o.Region // whichever provider lists the machines that stand there
+		}
+	case DomainSpotPool:
+		if o.Option == Spot {
+			return o.Domain(DomainZone) + "/" + o.InstanceType
+		}
+	case DomainNone, DomainMachine:
 	}
+	return ""
 }
 
 // DomainLevel is the size of a failure domain.
@@ -106,7 +116,15 @@ const (
 	DomainZone     DomainLevel = "zone"
 	DomainRegion   DomainLevel = "region"
 	DomainProvider DomainLevel = "provider"
+	DomainSite     DomainLevel = "site"      // private machines of one region
+	DomainSpotPool DomainLevel = "spot_pool" // spot machines of one type in one zone, which are taken back together
+	DomainMachine  DomainLevel = "machine"
 )
+
+// DomainLevels are all of them, for messages.
+func DomainLevels() []DomainLevel {
+	return []DomainLevel{DomainZone, DomainRegion, DomainProvider, DomainSite, DomainSpotPool, DomainMachine}
+}
 
 // Check says what makes the offer impossible, or nil. It is about shape and
 // price alone; whether a price can be believed is pricing's business.

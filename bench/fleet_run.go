@@ -19,8 +19,9 @@ type FleetRun struct {
 }
 
 // From reserveFrom requests per second on, a fleet is also planned with a reserve: each
-// class still served in full after the loss of any one zone. It then has whole engines
-// for replicas and reserveZones zones to choose from for each kind of machine.
+// class still served in full after the loss of any one machine, and of any one zone. For
+// zones it has whole engines for replicas and reserveZones zones to choose from for each
+// kind of machine.
 const (
 	reserveFrom  = 16
 	reserveZones = 8
@@ -125,7 +126,7 @@ func (m *fleetMarket) plan(ctx context.Context, rt *highs.Runtime, r FleetRun, r
 	}
 	took := r.Now().Sub(began).Seconds()
 	routed := m.routed()
-	exact, seconds, err := r.solve(ctx, rt, routed.input(rate, false))
+	exact, seconds, err := r.solve(ctx, rt, routed.input(rate, purser.DomainNone))
 	if err != nil {
 		return nil, err
 	}
@@ -141,14 +142,18 @@ func (m *fleetMarket) plan(ctx context.Context, rt *highs.Runtime, r FleetRun, r
 	if rate < reserveFrom {
 		return out, nil
 	}
-	spare, seconds, err := r.solve(ctx, rt, routed.input(rate, true))
-	if err != nil {
-		return nil, err
+	for _, level := range []purser.DomainLevel{purser.DomainMachine, purser.DomainZone} {
+		spare, seconds, err := r.solve(ctx, rt, routed.input(rate, level))
+		if err != nil {
+			return nil, err
+		}
+		over := fmt.Sprintf(", N+1 over %ss", level)
+		out = append(out,
+			Figure{Case: name, Method: "bound" + over, Value: spare.Bound.USD(), Unit: "USD/h"},
+			Figure{Case: name, Method: "ours" + over, Value: spare.Objective.USD(), Unit: "USD/h", Seconds: seconds},
+			Figure{Case: name, Method: "reserve" + over, Value: spare.Objective.USD()/ours - 1, Unit: "share"})
 	}
-	return append(out,
-		Figure{Case: name, Method: "bound, N+1 over zones", Value: spare.Bound.USD(), Unit: "USD/h"},
-		Figure{Case: name, Method: "ours, N+1 over zones", Value: spare.Objective.USD(), Unit: "USD/h", Seconds: seconds},
-		Figure{Case: name, Method: "reserve", Value: spare.Objective.USD()/ours - 1, Unit: "share"}), nil
+	return out, nil
 }
 
 // solve plans, checks, and says how long planning took.
@@ -174,11 +179,14 @@ func (r FleetRun) solve(ctx context.Context, rt *highs.Runtime, in optimizer.Inp
 
 // input is a service for each class of requests, with a variant for each engine that
 // serves it. It prices one moment: $ per hour of what runs.
-func (m *fleetMarket) input(rate float64, reserve bool) optimizer.Input {
+func (m *fleetMarket) input(rate float64, reserve purser.DomainLevel) optimizer.Input {
 	parts, survive := purser.MilliDevices(sharesPerEngine), purser.Survive{}
 	in := optimizer.Input{Snapshot: true, Offers: m.cheapest(1)}
-	if reserve {
-		parts, survive = 1, purser.Survive{Level: purser.DomainZone, Share: 1}
+	if reserve != purser.DomainNone {
+		survive = purser.Survive{Level: reserve, Share: 1}
+	}
+	if reserve == purser.DomainZone {
+		parts = 1
 		in.Offers = m.cheapest(reserveZones)
 	}
 	for i, b := range m.buckets {

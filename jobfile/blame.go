@@ -18,6 +18,7 @@ var nounFields = map[string][]string{
 	"data.size_gb":           {"data"},
 	"survive.level":          {"survive"},
 	"survive.share":          {"survive"},
+	"survive.failures":       {"survive"},
 	"deadline":               {"deadline", "work", "run_time"},
 	"variants":               {"variants", "any_of", "accelerators"},
 	"devices":                {"accelerators"},

@@ -149,10 +149,14 @@ func readCheckpoint(r *reader, c *purser.Checkpoint, v value) error {
 var surviveTable = table[purser.Survive]{what: "survive", fields: []field[purser.Survive]{
 	{"level", func(_ *reader, s *purser.Survive, v value) (err error) { s.Level, err = v.level(); return }},
 	{"share", func(_ *reader, s *purser.Survive, v value) (err error) { s.Share, err = v.share(1); return }},
+	{"failures", func(_ *reader, s *purser.Survive, v value) (err error) {
+		s.Failures, err = v.integer(1, purser.MaxFailures)
+		return
+	}},
 }}
 
-// readSurvive reads zone or {level: zone, share: 0.5}; without a share all of the
-// demand survives.
+// readSurvive reads zone or {level: zone, share: 0.5, failures: 2}; without a share all
+// of the demand survives, without a number one failure.
 func readSurvive(r *reader, s *purser.Survive, v value) error {
 	s.Share = 1
 	if !v.isMapping() {
@@ -162,19 +166,18 @@ func readSurvive(r *reader, s *purser.Survive, v value) error {
 	}
 	w, err := surviveTable.read(r, v, s)
 	if err == nil && !w.has("level") {
-		err = v.fail("add level: zone, region or provider", "it is not said what may fail")
+		err = v.fail("add level: zone, machine or another", "it is not said what may fail")
 	}
 	return err
 }
 
 func (v value) level() (purser.DomainLevel, error) {
-	const hint = "what may fail is a zone, a region or a provider"
+	const hint = "what may fail is a zone, a region, a provider, a site, a spot_pool or a machine"
 	s, err := v.text(maxWord)
 	if err != nil {
 		return "", err
 	}
-	known := []purser.DomainLevel{purser.DomainZone, purser.DomainRegion, purser.DomainProvider}
-	if l := purser.DomainLevel(s); slices.Contains(known, l) {
+	if l := purser.DomainLevel(s); slices.Contains(purser.DomainLevels(), l) {
 		return l, nil
 	}
 	return "", v.fail(hint, "%q is not a failure domain", clip(s))

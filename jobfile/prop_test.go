@@ -44,7 +44,7 @@ func drawGroup(t *rapid.T) (kind string, group map[string]any) {
 	}
 	g["throughput"] = rapid.Float64Range(0.001, 1e6).Draw(t, "throughput")
 	g["demand"] = rapid.Float64Range(0.001, 1e6).Draw(t, "demand")
-	maybe("survive", rapid.SampledFrom([]any{"zone", map[string]any{"level": "region", "share": 0.5}}).Draw(t, "survive"))
+	maybe("survive", rapid.SampledFrom([]any{"zone", map[string]any{"level": "region", "share": 0.5}, map[string]any{"level": "machine", "failures": 2}}).Draw(t, "survive"))
 	maybe("port", rapid.IntRange(1, 65535).Draw(t, "port"))
 	return "serve", g
 }

@@ -240,7 +240,7 @@ func (a *assembly) overlap(c int, m *member, parts []part) int64 {
 // matches says whether a running replica is of a part.
 func (a *assembly) matches(c int, r runs, p part) bool {
 	it := &a.p.items[r.item]
-	if it.class != c || (p.variant >= 0 && it.variant != p.variant) {
+	if it.class != c || (p.variant >= 0 && !a.p.classes[c].sameWay(it.variant, p.variant)) {
 		return false
 	}
 	if p.domain < 0 {
@@ -257,8 +257,12 @@ func (a *assembly) keepSeats(c int, m *member, parts []part) []runs {
 			if parts[i].n == 0 || !a.matches(c, r, parts[i]) || !m.has(r.replica) {
 				continue
 			}
-			if in := a.take(r.item, 0, r.held); in != nil {
-				a.name(in, m.key, r.replica, r.item)
+			it := r.item
+			if parts[i].variant >= 0 {
+				it = a.p.classes[c].variants[parts[i].variant].item
+			}
+			if in := a.take(it, 0, r.held); in != nil {
+				a.name(in, m.key, r.replica, it)
 				parts[i].n--
 				kept = append(kept, r)
 			}

@@ -72,7 +72,7 @@ func (b *brute) place(u int) {
 			if r := &b.room[s]; fits(b.in, g, v, o) && v.Devices <= r.Devices && v.MilliCPU <= r.MilliCPU && v.MemoryMiB <= r.MemoryMiB {
 				r.Devices, r.MilliCPU, r.MemoryMiB = r.Devices-v.Devices, r.MilliCPU-v.MilliCPU, r.MemoryMiB-v.MemoryMiB
 				b.used[s]++
-				b.at[u] = placed{purser.Placement{Job: b.units[u].job.ID, Replica: b.units[u].index, Variant: v.Name}, o}
+				b.at[u] = placed{purser.Placement{Job: b.units[u].job.ID, Replica: b.units[u].index, Variant: v.Name}, o, s}
 				b.place(u + 1)
 				b.used[s]--
 				r.Devices, r.MilliCPU, r.MemoryMiB = r.Devices+v.Devices, r.MilliCPU+v.MilliCPU, r.MemoryMiB+v.MemoryMiB
@@ -165,7 +165,11 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 			g.Demand = float64(rapid.IntRange(1, 6).Draw(t, "demand"))
 			drawUsers(t, &g)
 			if rapid.Bool().Draw(t, "survives") {
-				g.Survive = purser.Survive{Level: purser.DomainZone, Share: rapid.SampledFrom([]float64{0.5, 1}).Draw(t, "share that survives")}
+				g.Survive = purser.Survive{
+					Level:    rapid.SampledFrom([]purser.DomainLevel{purser.DomainZone, purser.DomainSpotPool, purser.DomainMachine, purser.DomainMachine}).Draw(t, "level"),
+					Share:    rapid.SampledFrom([]float64{0.5, 1}).Draw(t, "share that survives"),
+					Failures: rapid.SampledFrom([]int{0, 1, 1, 2}).Draw(t, "failures"),
+				}
 			}
 		default:
 			g.Gang = rapid.IntRange(0, 3).Draw(t, "gang") == 0

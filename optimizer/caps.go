@@ -13,7 +13,12 @@ func (s *configSearch) alike() bool {
 			return false
 		}
 	}
-	return s.need.level >= 0 && len(s.slots) > 0
+	for _, r := range s.class.standing {
+		if r.rate != s.slots[0].rate {
+			return false
+		}
+	}
+	return s.need.level >= 0 && s.need.failures <= 1 && len(s.slots) > 0
 }
 
 // capsTried bounds the caps that are all tried.
@@ -31,6 +36,9 @@ func (s *configSearch) byCaps() {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(s.slots[a].price, s.slots[b].price) })
 	first := int64(1)
+	if slices.ContainsFunc(s.at, func(d int) bool { return math.IsInf(s.size(d), 1) }) {
+		first = 0 // all of it can lie where nothing is lost
+	}
 	for d, x := range s.heads.in {
 		first = max(first, int64(math.Ceil(x/s.size(d)-rateSlack)))
 	}

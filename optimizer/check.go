@@ -35,6 +35,7 @@ type placedOn struct {
 	pl    purser.Placement
 	offer purser.Offer
 	held  purser.LeaseID
+	lease int // of the plan
 }
 
 func wrong(format string, args ...any) error {
@@ -97,7 +98,7 @@ func (c *checker) placementFrom(pl purser.Placement, l purser.PlannedLease, h He
 	c.seen[name] = true
 	key := groupKey{at, g}
 	group := &c.p.jobs[at].Groups[g]
-	c.placed[key] = append(c.placed[key], placedOn{pl, l.Offer, l.Held})
+	c.placed[key] = append(c.placed[key], placedOn{pl, l.Offer, l.Held, len(c.spans)})
 	v := slices.IndexFunc(group.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })
 	stays := slices.Contains(h.Placements, pl)
 	left := c.p.leftOf(key, pl.Replica)
@@ -221,50 +222,6 @@ func (c *checker) training(key groupKey) error {
 	}
 	if len(placed) < len(live) && !c.p.partOfGangStays(key) {
 		return wrong("%s: %d of a gang of %d are placed", name, len(placed), len(live))
-	}
-	return nil
-}
-
-// service checks an inference group: it serves its rate and survives the loss of any domain, or is listed as unplaced.
-func (c *checker) service(key groupKey) error {
-	group := &c.p.jobs[key.job].Groups[key.group]
-	name := c.p.name(key)
-	rate := 0.0
-	in := map[string]float64{}
-	for _, on := range c.placed[key] {
-		one := 0.0
-		for _, v := range group.Variants {
-			if v.Name == on.pl.Variant {
-				one = v.Throughput
-				if group.Demand == 0 {
-					one = 1
-				}
-			}
-		}
-		rate += one
-		in[on.offer.Domain(group.Survive.Level)] += one
-	}
-	n := len(c.placed[key])
-	if group.MaxReplicas > 0 && n > group.MaxReplicas {
-		return wrong("%s: %d replicas are placed and %d are allowed", name, n, group.MaxReplicas)
-	}
-	if c.unplaced[key] > 0 {
-		return nil
-	}
-	served := group.Demand
-	if group.Demand == 0 {
-		served = float64(group.Replicas)
-	}
-	if need := group.Demand * (1 + group.Headroom); rate < need*(1-1e-8) || n < group.Replicas {
-		return wrong("%s: %d replicas serve %v of %v", name, n, rate, need)
-	}
-	if group.Survive.Level == purser.DomainNone {
-		return nil
-	}
-	for d, x := range in {
-		if rate-x < group.Survive.Share*served*(1-1e-8) {
-			return wrong("%s: without %s %v of %v is served", name, d, rate-x, served)
-		}
 	}
 	return nil
 }

@@ -33,6 +33,8 @@ type class struct {
 	plain    bool        // it needs nothing but a number of replicas, wherever they are
 	need     serviceNeed // of a service
 	standing []rated     // replicas of a service that stay
+	kinds    []machineKind
+	exact    bool // the kinds say all that there is to say
 }
 
 // variant is a way to run a replica of a class.
@@ -45,7 +47,8 @@ type variant struct {
 	places []int32 // where it can run, ascending
 	egress []int64 // nano-USD a replica, by place: for its data, and for waiting
 	begin  int     // of a gang, which begins together: the number of the start time
-	most   int64   // copies that are of use in one domain, all units together
+	most   int64   // copies that are of use on one machine, all units together
+	kind   int     // of the class's machine kinds, from 1; 0: none
 }
 
 // hopeless is what cannot be placed whatever is bought.
@@ -82,7 +85,7 @@ func (p *Problem) buildClasses() {
 		if !ok {
 			continue
 		}
-		apart := c.kind == kindService && !c.plain && services <= fewServices
+		apart := c.kind == kindService && !c.plain && services <= fewServices || c.need.machines
 		if apart || len(c.standing) > 0 {
 			for _, m := range c.members {
 				one := c
@@ -124,6 +127,9 @@ func (p *Problem) numberItems() {
 				vt.most = max(vt.most, int64(math.Ceil(cl.need.rate/vt.rate-rateSlack)))
 			}
 			vt.most = max(1, vt.most) * cl.units()
+			if vt.kind > 0 {
+				vt.most = min(vt.most, max(1, ceilDiv(cl.kinds[vt.kind-1].hi, vt.rate)))
+			}
 			p.lateSpan = max(p.lateSpan, vt.span)
 			p.items = append(p.items, item{class: c, variant: v, size: vt.size, span: vt.span})
 		}
@@ -189,7 +195,7 @@ func (c *class) key() string {
 			b = binary.LittleEndian.AppendUint64(b, uint64(n))
 		}
 	}
-	num(int64(c.kind), int64(c.level), c.gang, c.least, c.spare, c.need.min, c.need.max, int64(c.need.level),
+	num(int64(c.kind), int64(c.level), c.gang, c.least, c.spare, c.need.min, c.need.max, int64(c.need.level), int64(c.need.failures),
 		int64(math.Float64bits(c.need.rate)), int64(math.Float64bits(c.need.keep)))
 	for i := range c.variants {
 		v := &c.variants[i]

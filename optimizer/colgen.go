@@ -131,7 +131,7 @@ func (r *relaxed) order(d *duals, nodes int64, workers int) *order {
 	return &order{
 		m:       r.m,
 		rents:   &rents{p: r.p, d: d, priced: !r.count},
-		most:    func(it int32, _ [3]int32) int64 { return r.mostOf(it) },
+		most:    func(it int32, _ domainIDs) int64 { return r.mostOf(it) },
 		nodes:   nodes,
 		workers: workers,
 		memo:    r.memo,

@@ -29,14 +29,16 @@ type found struct {
 
 // configSearch finds cheap configurations of a service: min Σ price·n over whole numbers n with
 //
-//	Σ n ≥ min,  Σ rate·n ≥ rate,  and outside every domain  Σ rate·n ≥ keep.
+//	Σ n ≥ min,  Σ rate·n ≥ rate,  and outside any so many domains  Σ rate·n ≥ keep.
 type configSearch struct {
+	class    *class
 	need     serviceNeed
 	slots    []slot  // by price for rate
 	restSize float64 // domains in the rest; +Inf: what lies there is never lost
 
 	at    []int // by slot: the number of its domain; the rest is the last
 	last  int   // number of the rest
+	safe  int   // number of what cannot be lost; -1: there is none
 	rates space
 	heads space // the same counted in replicas
 
@@ -48,9 +50,10 @@ type configSearch struct {
 }
 
 // space measures replicas, by their rates or by their number, for a bound: the least that any mixture costs under a cap M of every
-// domain, over all M.
+// domain, over all M. Where k > 1 domains may be lost, M is the k-th largest, and what lies above it in others is of no use for keep.
 type space struct {
 	need, keep float64
+	lost       int         // domains that may be lost at once
 	in         []float64   // by domain, what there is
 	total      float64     // together
 	ratio      [][]float64 // by slot and domain: the least price for one more from that slot on
@@ -64,8 +67,9 @@ const configsKept = 4
 const closeEnough = 1e-4
 
 // newConfigSearch readies a search over slots, which it puts into an order of its own.
-func newConfigSearch(need serviceNeed, standing []rated, slots []slot, restSize float64) *configSearch {
-	s := &configSearch{need: need, slots: slots, restSize: restSize, best: math.MaxInt64, lower: math.MaxInt64}
+func newConfigSearch(c *class, need serviceNeed, slots []slot, restSize float64) *configSearch {
+	s := &configSearch{class: c, need: need, slots: slots, restSize: restSize, best: math.MaxInt64, lower: math.MaxInt64, safe: -1}
+	standing := c.standing
 	slices.SortStableFunc(s.slots, func(a, b slot) int {
 		return cmp.Or(cmp.Compare(float64(a.price)/a.rate, float64(b.price)/b.rate), cmp.Compare(b.rate, a.rate),
 			cmp.Compare(a.domain, b.domain), cmp.Compare(a.variant, b.variant))
@@ -76,6 +80,9 @@ func newConfigSearch(need serviceNeed, standing []rated, slots []slot, restSize 
 			return i
 		}
 		domains = append(domains, d)
+		if d == safe && need.level >= 0 {
+			s.safe = len(domains) - 1
+		}
 		return len(domains) - 1
 	}
 	for i := range s.slots {
@@ -110,7 +117,7 @@ func newConfigSearch(need serviceNeed, standing []rated, slots []slot, restSize 
 // space prepares a space for the slots measured in one way.
 func (s *configSearch) space(need, keep float64, measure func(i int) float64) space {
 	n, d := len(s.slots), s.last+1
-	sp := space{need: need, keep: keep, in: make([]float64, d), ratio: make([][]float64, n+1), order: make([][]int, n+1)}
+	sp := space{need: need, keep: keep, lost: max(s.need.failures, 1), in: make([]float64, d), ratio: make([][]float64, n+1), order: make([][]int, n+1)}
 	if s.need.level < 0 {
 		sp.keep = 0
 	}
@@ -130,8 +137,11 @@ func (s *configSearch) space(need, keep float64, measure func(i int) float64) sp
 
 // size is how many domains a number of domain stands for.
 func (s *configSearch) size(d int) float64 {
-	if d == s.last {
+	switch d {
+	case s.last:
 		return s.restSize
+	case s.safe:
+		return math.Inf(1)
 	}
 	return 1
 }
@@ -146,6 +156,9 @@ func (s *configSearch) least(sp *space, i int) float64 {
 			return lack * sp.ratio[i][sp.order[i][0]]
 		}
 		return 0
+	}
+	if sp.lost > 1 {
+		return s.leastOfSeveral(sp, i)
 	}
 	floor := 0.0
 	for d, x := range sp.in {
@@ -176,7 +189,12 @@ func (s *configSearch) least(sp *space, i int) float64 {
 
 // under is the least cost of what lacks when no domain may hold more than m: the cheapest domains filled up in turn.
 func (s *configSearch) under(sp *space, i int, m float64) float64 {
-	lack, cost := math.Max(sp.need, sp.keep+m)-sp.total, 0.0
+	return s.fill(sp, i, m, math.Max(sp.need, sp.keep+m)-sp.total)
+}
+
+// fill is the least cost of so much when no domain may hold more than m.
+func (s *configSearch) fill(sp *space, i int, m, lack float64) float64 {
+	cost := 0.0
 	for _, d := range sp.order[i] {
 		if lack <= 0 {
 			break
@@ -202,6 +220,8 @@ func (s *configSearch) under(sp *space, i int, m float64) float64 {
 func (s *configSearch) solve(nodes, ceiling int64) int64 {
 	s.nodes, s.best = nodes, ceiling
 	switch {
+	case s.need.machines:
+		s.byKinds()
 	case s.alike():
 		s.byCaps()
 	case s.few():
@@ -266,15 +286,27 @@ func (s *configSearch) met(int64) bool {
 	if s.need.level < 0 {
 		return true
 	}
+	return s.rates.total-s.losable(-1) >= s.rates.keep
+}
+
+// losable is the least that the heaviest domains hold together, without one of them (-1: with all).
+func (s *configSearch) losable(without int) float64 {
+	var loads []float64
 	for d, x := range s.rates.in {
-		if d == s.last {
-			x = s.heaviestInRest()
-		}
-		if s.rates.total-x < s.rates.keep {
-			return false
+		if d != s.last && d != s.safe && d != without && x > 0 {
+			loads = append(loads, x)
 		}
 	}
-	return true
+	k := max(s.need.failures, 1)
+	most := topSum(loads, k)
+	if without == s.last || math.IsInf(s.restSize, 1) {
+		return most
+	}
+	for j := 1; j <= k && float64(j) <= s.restSize; j++ {
+		rest := math.Max(s.heaviestInRest(), float64(j)*s.rates.in[s.last]/s.restSize)
+		most = math.Max(most, rest+topSum(loads, k-j))
+	}
+	return most
 }
 
 // heaviestInRest is the least that the heaviest domain of the rest holds: its largest replica, or an even part.
@@ -296,16 +328,14 @@ func (s *configSearch) copies(i int, count int64) int64 {
 	rate := s.slots[i].rate
 	goal := s.rates.need
 	if s.need.level >= 0 {
-		goal = math.Max(goal, s.rates.keep)
-		for d, x := range s.rates.in {
-			if d != s.at[i] {
-				goal = math.Max(goal, s.rates.keep+x) // what is lost elsewhere has to be had here
-			}
-		}
+		// What is lost elsewhere has to be had here.
+		keep := s.rates.keep + s.losable(s.at[i])
+		goal = math.Max(goal, keep)
 		if s.at[i] == s.last && !math.IsInf(s.restSize, 1) {
-			goal = math.Max(goal, s.rates.keep+math.Max(s.heaviestInRest(), rate))
-			if s.restSize > 1 {
-				goal = math.Max(goal, s.rates.keep*s.restSize/(s.restSize-1))
+			k := float64(max(s.need.failures, 1))
+			goal = math.Max(goal, keep+k*math.Max(s.heaviestInRest(), rate))
+			if s.restSize > k {
+				goal = math.Max(goal, keep*s.restSize/(s.restSize-k))
 			}
 		}
 	}

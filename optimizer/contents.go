@@ -20,6 +20,7 @@ type contentSearch struct {
 
 // cell is a domain with what it can hold: contents by ascending rate and cost.
 type cell struct {
+	safe     bool    // it cannot be lost
 	in       float64 // what stands there
 	contents []content
 	slots    []int
@@ -41,7 +42,7 @@ func (s *configSearch) few() bool {
 	for i := range s.slots {
 		slowest = math.Min(slowest, s.slots[i].rate)
 	}
-	return s.need.level >= 0 && s.need.max == 0 && s.need.min <= 1 && len(s.slots) > 0 &&
+	return s.need.level >= 0 && s.need.failures <= 1 && s.need.max == 0 && s.need.min <= 1 && len(s.slots) > 0 &&
 		math.Max(s.need.rate, 2*s.need.keep) <= fewReplicas*slowest
 }
 
@@ -57,7 +58,7 @@ func (g *contentSearch) makeCells() {
 	s := g.s
 	most := math.Max(s.rates.need, s.rates.keep)
 	for d := 0; d <= s.last; d++ {
-		c := &cell{in: s.rates.in[d]}
+		c := &cell{in: s.rates.in[d], safe: d == s.safe}
 		slowest := math.Inf(1)
 		for i := range s.slots {
 			if s.at[i] == d {
@@ -77,10 +78,12 @@ func (g *contentSearch) makeCells() {
 			g.cells = append(g.cells, c)
 		}
 		for _, o := range c.contents {
-			g.marks = append(g.marks, c.in+o.rate)
+			if !c.safe {
+				g.marks = append(g.marks, c.in+o.rate)
+			}
 		}
 	}
-	if math.IsInf(s.restSize, 1) {
+	if math.IsInf(s.restSize, 1) || s.safe >= 0 {
 		g.marks = append(g.marks, 0)
 	}
 	slices.Sort(g.marks)
@@ -134,7 +137,7 @@ type span struct {
 func (g *contentSearch) search() int64 {
 	first := 0
 	for _, c := range g.cells {
-		for first < len(g.marks)-1 && g.marks[first] < c.in {
+		for !c.safe && first < len(g.marks)-1 && g.marks[first] < c.in {
 			first++
 		}
 	}
@@ -166,7 +169,9 @@ func (g *contentSearch) search() int64 {
 func (g *contentSearch) heaviest(r span) float64 {
 	most := 0.0
 	for c, o := range r.picked {
-		most = math.Max(most, g.cells[c].in+g.cells[c].contents[o].rate)
+		if !g.cells[c].safe {
+			most = math.Max(most, g.cells[c].in+g.cells[c].contents[o].rate)
+		}
 	}
 	return most
 }
@@ -191,7 +196,7 @@ func (g *contentSearch) solve(lo, hi int) span {
 		var next []point
 		for o := range c.contents {
 			ct := &c.contents[o]
-			if ct.rate > 0 && c.in+ct.rate > g.marks[hi]*(1+1e-12) {
+			if !c.safe && ct.rate > 0 && c.in+ct.rate > g.marks[hi]*(1+1e-12) {
 				break
 			}
 			with = g.with(with[:0], last, ct, int32(o), goal, g.after[at+1])

@@ -41,7 +41,7 @@ type demand struct {
 type basePlacement struct {
 	held, at int // in.Held[held].Placements[at]
 	variant  int // of the group, -1 when it has no such variant any more
-	domain   [3]int32
+	domain   domainIDs
 }
 
 // demands reads jobs and needs, in the order of jobs and groups.

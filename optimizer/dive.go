@@ -154,7 +154,7 @@ func (k *packing) proper(c *column, slack []int64) (column, bool) {
 			pat = append(pat, n)
 		}
 	}
-	if len(pat) == 0 || k.has(c.site) == 0 {
+	if pat = k.p.withinCaps(c.site, pat); len(pat) == 0 || k.has(c.site) == 0 {
 		return column{}, false
 	}
 	return k.p.newColumn(c.group, c.site, pat), true
@@ -280,13 +280,13 @@ func (d *dive) reprice(ctx context.Context) (int, error) {
 	o := &order{
 		m:     d.m,
 		rents: &rents{p: d.p, d: prices, priced: true},
-		most: func(it int32, domains [3]int32) int64 {
+		most: func(it int32, domains domainIDs) int64 {
 			if tg := d.targetIn(it, domains); tg >= 0 {
-				return d.k.need[tg] + d.slackOf(tg)
+				return min(d.k.need[tg]+d.slackOf(tg), d.p.capped(it))
 			}
 			return 0
 		},
-		pool: func(it int32, domains [3]int32) (int32, int64) {
+		pool: func(it int32, domains domainIDs) (int32, int64) {
 			tg := d.targetIn(it, domains)
 			return tg, d.k.need[tg] + d.slackOf(tg)
 		},
@@ -310,7 +310,7 @@ func (d *dive) reprice(ctx context.Context) (int, error) {
 }
 
 // targetIn is the target of an item in a bucket's domains. A domain without a priced row counts for none.
-func (d *dive) targetIn(it int32, domains [3]int32) int32 {
+func (d *dive) targetIn(it int32, domains domainIDs) int32 {
 	domain := int32(-1)
 	if l := d.k.t.levels[d.p.items[it].class]; l >= 0 {
 		domain = domains[l]

@@ -10,7 +10,7 @@
 //	j   classes: task groups that the filters leave equal, with their units (replicas, gangs or services)
 //	v   variants of a class: devices, vCPUs, memory, run time, rate
 //	c   columns: a machine of an offer and how many copies a_cjv of each class and variant share it (its pattern)
-//	f   failure domains: zones, regions or providers; z zones
+//	f   failure domains: zones, regions, providers, private sites, spot pools or machines; z zones
 //	q   quotas
 //
 // # Objective
@@ -33,7 +33,7 @@
 //	(1) gang     Σ_{c in z} a_jv·x ≥ n·y_jvz,  Σ y ≥ d               all n replicas of one variant in one zone; machines may be of
 //	                                                                 several offers and may be shared with others
 //	(2) rate     Σ θ_v·n_v ≥ λ·(1 + headroom),  Σ n_v ≥ replicas,  Σ n_v ≤ the most
-//	(3) survive  Σ_{outside f} θ_v·n_v ≥ κ·λ   for every f alone     per service, in whole replicas
+//	(3) survive  Σ_{outside F} θ_v·n_v ≥ κ·λ   for every set F of k  per service, in whole replicas; machines: see anymachine.go
 //	(5) limits   Σ_{c on o} x ≤ L_o,  Σ w_oq·x ≤ K_q
 //
 // Training that can wait may begin later, at one of a few start times (starts.go): an offer from a start time on is a place of its own, rows (5)

@@ -49,7 +49,7 @@ func (pf *proof) columnsWithin(slack int64, most int) (list []column, ok bool) {
 	for _, b := range pf.m.buckets(r, nil) {
 		e := &enumeration{proof: pf, rents: r, bucket: b, slack: slack, most: most - len(list), nodes: 200 * int64(most)}
 		w := worths
-		if b.domains != [3]int32{-1, -1, -1} {
+		if b.domains != nowhere {
 			w = slices.Clone(worths)
 			pf.m.localWorths(w, b.domains, pf.d.rows)
 		}
@@ -70,9 +70,10 @@ type enumeration struct {
 	most   int
 	nodes  int64
 
-	k    knapsack
-	list []column
-	full bool
+	k      knapsack
+	counts []int64 // by item, of the pattern at hand
+	list   []column
+	full   bool
 }
 
 // run is false when there is too much.
@@ -113,6 +114,7 @@ func (e *enumeration) run(worths []int64) bool {
 		return cmp.Or(cmp.Compare(b.span, a.span), cmp.Compare(b.value, a.value), cmp.Compare(a.item, b.item))
 	})
 	e.k.relax = e.k.relaxations()
+	e.counts = make([]int64, len(e.k.items))
 	for i := range e.k.items {
 		e.walk(i, i, e.k.room, -e.k.items[i].rent, nil, true)
 		if e.full {
@@ -140,7 +142,11 @@ func (e *enumeration) walk(i, first int, room amounts, profit int64, chosen []sa
 	if must {
 		least = 1
 	}
-	for n := it.size.copies(room, it.most); n >= least; n-- {
+	most := it.size.copies(room, it.most)
+	if e.m.p.caps && e.otherKind(i, chosen) {
+		most = 0
+	}
+	for n := most; n >= least; n-- {
 		next := chosen
 		if n > 0 {
 			next = append(slices.Clip(chosen), sackCount{i, n})
@@ -152,7 +158,8 @@ func (e *enumeration) walk(i, first int, room amounts, profit int64, chosen []sa
 // record keeps a pattern on every site of the bucket where it is cheap enough.
 func (e *enumeration) record(first int, room amounts, profit int64, chosen []sackCount) {
 	p := e.m.p
-	counts := map[int]int64{}
+	counts := e.counts
+	clear(counts)
 	for _, c := range chosen {
 		counts[c.at] = c.n
 	}

@@ -148,7 +148,7 @@ func (p *Problem) small() bool {
 	total := int64(0)
 	for c := range p.classes {
 		cl := &p.classes[c]
-		if cl.kind == kindService && !cl.plain && cl.units() > 1 {
+		if cl.kind == kindService && !cl.plain && cl.units() > 1 || cl.need.machines && !cl.exact {
 			return false
 		}
 		total += cl.replicas()
@@ -170,6 +170,8 @@ type exactProgram struct {
 	misses       []missVar
 	lower, upper []float64   // rows
 	entries      [][]entryOf // by column
+	switches     [][]entryOf // of further columns, which cost nothing: whole ones,
+	parts        [][]entryOf // and some that need not be whole
 	link         map[countVar]int32
 	fixed        map[fixedRow]int32
 }
@@ -209,6 +211,9 @@ type entryOf struct {
 
 // begin gives the solver a plan to begin with.
 func (e *exactProgram) begin(k *packing) error {
+	if len(e.parts)+len(e.switches) > 0 {
+		return nil // these are not known of a plan
+	}
 	x := make([]float64, len(e.entries))
 	at := map[string]int{}
 	for i := range e.cols {

@@ -21,7 +21,7 @@ func newExact(ctx context.Context, rt *highs.Runtime, p *Problem, cols []column,
 	}
 	seen := map[string]bool{}
 	for i := range cols {
-		if key := cols[i].key(); !seen[key] {
+		if key := cols[i].key(); !seen[key] && p.keepsCaps(cols[i].site, cols[i].pattern) {
 			seen[key] = true
 			e.cols = append(e.cols, cols[i])
 			e.entries = append(e.entries, e.columnEntries(&cols[i]))
@@ -135,34 +135,23 @@ func (e *exactProgram) addService(cl *class, vars []countVar) {
 	}
 	heads := e.row(float64(cl.least), most)
 	rate := e.row((cl.need.rate*(1-rateSlack)-standing)/fastest, math.Inf(1))
-	outside := map[int32]int32{}
-	if cl.need.level >= 0 {
-		for _, v := range vars {
-			if _, ok := outside[v.domain]; !ok {
-				outside[v.domain] = e.row((cl.need.keep*(1-rateSlack)-standing+in[v.domain])/fastest, math.Inf(1))
-			}
-		}
-		for _, r := range cl.standing {
-			if _, ok := outside[r.domain]; !ok {
-				outside[r.domain] = e.row((cl.need.keep*(1-rateSlack)-standing+in[r.domain])/fastest, math.Inf(1))
-			}
-		}
-	}
 	stands := []entryOf{{heads, 1}, {rate, 1}}
-	for _, at := range outside {
-		stands = append(stands, entryOf{at, 1})
+	entries := make([]map[int32]float64, len(vars))
+	for i, v := range vars {
+		entries[i] = map[int32]float64{e.link[v]: -1, heads: 1, rate: cl.variants[v.variant].rate / fastest}
 	}
-	slices.SortFunc(stands, func(a, b entryOf) int { return int(a.row - b.row) })
+	l := &lossRows{exactProgram: e, cl: cl, vars: vars, entries: entries, fastest: fastest, standing: standing, in: in}
+	switch {
+	case cl.need.machines:
+		stands = append(stands, l.machines()...)
+	case cl.need.level >= 0 && cl.need.failures > 1:
+		stands = append(stands, l.several()...)
+	case cl.need.level >= 0:
+		stands = append(stands, l.one()...)
+	}
 	e.miss(vars[0].class, 1, stands...)
-	for _, v := range vars {
-		x := cl.variants[v.variant].rate / fastest
-		sum := map[int32]float64{e.link[v]: -1, heads: 1, rate: x}
-		for d, at := range outside {
-			if d != v.domain {
-				sum[at] = x
-			}
-		}
-		e.entries = append(e.entries, sortedEntries(sum))
+	for _, list := range entries {
+		e.entries = append(e.entries, sortedEntries(list))
 	}
 }
 
@@ -213,6 +202,16 @@ func (e *exactProgram) load() error {
 			index[k], value[k] = en.row, en.value
 		}
 		batch.Append(cost, 0, math.Inf(1), index, value)
+	}
+	for i, list := range slices.Concat(e.switches, e.parts) {
+		if i < len(e.switches) {
+			all = append(all, int32(len(e.entries)+i))
+		}
+		index, value := make([]int32, len(list)), make([]float64, len(list))
+		for k, en := range list {
+			index[k], value[k] = en.row, en.value
+		}
+		batch.Append(0, 0, math.Inf(1), index, value)
 	}
 	if err := e.solver.AddCols(batch); err != nil {
 		return err

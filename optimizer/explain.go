@@ -128,7 +128,7 @@ func (p *Problem) soldOut() func(groupKey) string {
 // servicesShort is how many replicas of its fastest variant each service lacks that some offers could give.
 func (p *Problem) servicesShort(plan purser.Plan) map[groupKey]int {
 	have := map[groupKey][]rated{}
-	for _, l := range plan.Leases {
+	for i, l := range plan.Leases {
 		domain := p.domainsOf(l.Offer)
 		for _, pl := range l.Placements {
 			at := p.jobAt[pl.Job]
@@ -141,11 +141,7 @@ func (p *Problem) servicesShort(plan purser.Plan) map[groupKey]int {
 			if v < 0 {
 				continue
 			}
-			r := rated{rate: rateOf(g, g.Variants[v]), n: 1, domain: -1}
-			if l := levelIndex(g.Survive.Level); l >= 0 {
-				r.domain = domain[l]
-			}
-			have[k] = append(have[k], r)
+			have[k] = append(have[k], rated{rate: rateOf(g, g.Variants[v]), n: 1, domain: needOf(g).domainOn(domain, i+1)})
 		}
 	}
 	out := map[groupKey]int{}

@@ -15,7 +15,7 @@ type place struct {
 	paidSpan int64 // ns that are paid anyway (keep mode)
 	limit    int64 // machines; -1: no limit
 	held     []int // indices in in.Held; none for an offer
-	domain   [3]int32
+	domain   domainIDs
 	quotas   []quotaUse
 	machine  machine
 	rate     purser.USDPerHour // what an hour of it counts: its price and that of its carbon

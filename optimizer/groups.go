@@ -11,7 +11,7 @@ import (
 type group struct {
 	room    amounts
 	sites   []int32
-	domain  [3]int32 // of every site, at the levels where it matters; else -1
+	domain  domainIDs // of every site, at the levels where it matters; else -1
 	entries []entry
 	menu    int32 // groups with the same room and entries have the same menu
 }
@@ -39,7 +39,7 @@ func (p *Problem) buildGroups() {
 		if len(entries[s]) == 0 || p.sites[s].limit == 0 {
 			continue
 		}
-		g := group{room: p.sites[s].room, entries: entries[s], domain: [3]int32{-1, -1, -1}}
+		g := group{room: p.sites[s].room, entries: entries[s], domain: nowhere}
 		for l := range useDomain {
 			if useDomain[l] {
 				g.domain[l] = p.sites[s].domain[l]
@@ -85,8 +85,8 @@ func (p *Problem) buildGroups() {
 }
 
 // levelsThatMatter says at which levels domains have to be told apart: zones for gangs, and what services must survive.
-func (p *Problem) levelsThatMatter() [3]bool {
-	var use [3]bool
+func (p *Problem) levelsThatMatter() [levelCount]bool {
+	var use [levelCount]bool
 	for i := range p.classes {
 		switch c := &p.classes[i]; {
 		case c.kind == kindGang:
@@ -117,7 +117,9 @@ func (p *Problem) entriesBySite() [][]entry {
 			list = slices.Clone(list)
 			for _, n := range st.now {
 				// What stays reads no data anew, and may stay even where the filters would no longer let it come.
-				list = append(list, entry{item: n.item, extra: -n.worth, most: n.count})
+				for _, it := range p.siblings(n.item) {
+					list = append(list, entry{item: it, extra: -n.worth, most: n.count})
+				}
 			}
 			slices.SortFunc(list, func(a, b entry) int {
 				return cmp.Or(cmp.Compare(a.item, b.item), cmp.Compare(a.extra, b.extra))

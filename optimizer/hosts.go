@@ -21,22 +21,23 @@ func (p *Problem) hostsNeeded(c int, units int64) int64 {
 	}
 	need := (cl.least*units + fit - 1) / fit
 	if cl.kind == kindService && len(cl.standing) == 0 {
-		need = max(need, cl.fewestDomains())
+		need = max(need, p.fewestDomains(cl))
 	}
 	return need
 }
 
-// fewestDomains is into how many domains a service has to be spread whatever its number of replicas. Of n replicas at most n − spare may lie
-// in one domain, so n/(n − spare) domains are needed, rounded up: the fewer, the more replicas there are. Two can always do, unless
-// there is a most.
-func (c *class) fewestDomains() int64 {
-	if c.spare == 0 {
+// fewestDomains is into how many domains a service has to be spread whatever its number of replicas. Of n replicas at most n − spare may
+// lie in any k domains, so n·k/(n − spare) domains are needed, rounded up: the fewer, the more replicas there are. One more than can be
+// lost always do, unless there is a most; one that cannot be lost does alone.
+func (p *Problem) fewestDomains(c *class) int64 {
+	if c.spare == 0 || p.canBeSafe(c) {
 		return 1
 	}
+	k := int64(c.need.failures)
 	if in := c.need.max - c.spare; c.need.max > 0 && in > 0 {
-		return (c.need.max + in - 1) / in
+		return (c.need.max*k + in - 1) / in
 	}
-	return 2
+	return k + 1
 }
 
 // addHosts adds the rows of hosts that the last solution breaks, and says how many.

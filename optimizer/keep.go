@@ -32,7 +32,7 @@ func (p *Problem) trim() {
 func (p *Problem) keepHeld(demands []*demand) {
 	p.bases = make([]heldBase, len(p.in.Held))
 	p.kept = map[groupKey][]int{}
-	p.heldDomain = make([][3]int32, len(p.in.Held))
+	p.heldDomain = make([]domainIDs, len(p.in.Held))
 	for h := range p.in.Held {
 		p.heldDomain[h] = p.domainsOf(p.in.Held[h].Lease.Offer)
 	}
@@ -127,11 +127,7 @@ func (p *Problem) trimService(d *demand) {
 			if i == skip || b.variant < 0 {
 				continue
 			}
-			r := rated{rate: rateOf(d.group, d.group.Variants[b.variant]), n: 1}
-			if need.level >= 0 {
-				r.domain = b.domain[need.level]
-			}
-			out = append(out, r)
+			out = append(out, rated{rate: rateOf(d.group, d.group.Variants[b.variant]), domain: need.domainOn(b.domain, b.held+1), n: 1})
 		}
 		return out
 	}

@@ -110,7 +110,7 @@ func cheapestConfig(need serviceNeed, standing []rated, slots []slot) int64 {
 			total := int64(0)
 			for k, n := range counts {
 				if n > 0 {
-					list = append(list, rated{slots[k].rate, slots[k].domain, n})
+					list = append(list, rated{rate: slots[k].rate, domain: slots[k].domain, n: n})
 				}
 				total += n
 			}
@@ -137,17 +137,20 @@ func TestConfigurationsAreTheCheapest(t *testing.T) {
 		need := serviceNeed{level: -1, min: rapid.Int64Range(0, 2).Draw(t, "min"), rate: rapid.Float64Range(1, 30).Draw(t, "rate")}
 		domains := 1
 		if rapid.Bool().Draw(t, "survives") {
-			need.level, domains = zoneLevel, rapid.IntRange(2, 3).Draw(t, "domains")
+			need.level, domains = zoneLevel, rapid.IntRange(2, 4).Draw(t, "domains")
+			need.failures = rapid.IntRange(1, 2).Draw(t, "failures")
 			need.keep = need.rate * rapid.SampledFrom([]float64{0.5, 1}).Draw(t, "share")
 		}
 		if rapid.IntRange(0, 3).Draw(t, "capped") == 0 {
 			need.max = rapid.Int64Range(1, 8).Draw(t, "max")
 		}
 		rates := []float64{10, rapid.SampledFrom([]float64{10, 7, 16}).Draw(t, "second")}
+		// What is in no domain is never lost.
+		first := rapid.SampledFrom([]int32{safe, safe + 1}).Draw(t, "first")
 		var slots []slot
 		for d := range domains {
 			for v, rate := range rates {
-				domain := int32(d)
+				domain := int32(d) + first
 				if need.level < 0 {
 					domain = -1
 				}
@@ -156,10 +159,10 @@ func TestConfigurationsAreTheCheapest(t *testing.T) {
 		}
 		var standing []rated
 		if rapid.Bool().Draw(t, "stands") && need.level >= 0 {
-			standing = append(standing, rated{10, 0, rapid.Int64Range(1, 2).Draw(t, "standing")})
+			standing = append(standing, rated{rate: 10, domain: 1, n: rapid.Int64Range(1, 2).Draw(t, "standing")})
 		}
 		want := cheapestConfig(need, standing, slots)
-		s := newConfigSearch(need, standing, append([]slot(nil), slots...), math.Inf(1))
+		s := newConfigSearch(&class{standing: standing}, need, append([]slot(nil), slots...), math.Inf(1))
 		lower := s.solve(100_000, math.MaxInt64)
 		if want == math.MaxInt64 {
 			return // it takes more than the brute force tries

@@ -94,9 +94,9 @@ type localTerm struct {
 type matrix struct {
 	p      *Problem
 	rows   int
-	global [][]term                 // by item
-	local  [3]map[int32][]localTerm // by level and domain
-	hosts  map[int]int32            // by class: the row that counts the machines that host it
+	global [][]term                          // by item
+	local  [levelCount]map[int32][]localTerm // by level and domain
+	hosts  map[int]int32                     // by class: the row that counts the machines that host it
 }
 
 func newMatrix(p *Problem) *matrix {
@@ -165,8 +165,8 @@ func (m *matrix) hostWorth(it int32, y []int64) int64 {
 
 // activeDomains gives the domains of the group in which some row with a price has terms of its own, else -1: what a group's patterns
 // are worth depends on its menu and these alone.
-func (m *matrix) activeDomains(g *group, y []int64) [3]int32 {
-	out := [3]int32{-1, -1, -1}
+func (m *matrix) activeDomains(g *group, y []int64) domainIDs {
+	out := nowhere
 	for l, d := range g.domain {
 		if d >= 0 && slices.ContainsFunc(m.local[l][d], func(t localTerm) bool { return y[t.row] != 0 }) {
 			out[l] = d
@@ -189,7 +189,7 @@ func (m *matrix) localWorth(it int32, st *site, y []int64) int64 {
 }
 
 // localWorths adds to w what holds in the domains.
-func (m *matrix) localWorths(w []int64, domains [3]int32, y []int64) {
+func (m *matrix) localWorths(w []int64, domains domainIDs, y []int64) {
 	for l, d := range domains {
 		if d < 0 {
 			continue

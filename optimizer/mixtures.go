@@ -27,6 +27,9 @@ func (r *relaxed) slots(s *serviceRows, d *duals) (slots []slot, restSize float6
 				has = true
 			}
 		}
+		if r.lenient() && cl.variants[v].kind > 0 {
+			continue
+		}
 		if !s.closed && (has || v == s.fastest) {
 			slots = append(slots, slot{v, -1, cl.variants[v].rate, d.rows[s.rest[v]]})
 		}
@@ -94,7 +97,15 @@ func (r *relaxed) priceConfigs(ctx context.Context, d *duals, workers int) (adde
 			worth[i] = s.worth // and what was found then is there already
 			return
 		}
-		searches[i] = newConfigSearch(r.p.classes[s.class].need, r.p.classes[s.class].standing, slots, restSize)
+		cl := &r.p.classes[s.class]
+		need := cl.need
+		if need.machines && r.lenient() {
+			// A missed replica is on no machine: which can be lost is not asked then.
+			rate := math.Max(need.rate, need.keep)
+			need = need.careless()
+			need.rate = rate
+		}
+		searches[i] = newConfigSearch(cl, need, slots, restSize)
 		worth[i] = searches[i].solve(configNodes, ceiling)
 		s.asked, s.worth = asked, worth[i]
 	})

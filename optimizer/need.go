@@ -5,6 +5,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"purser"
 )
@@ -13,8 +15,10 @@ import (
 type serviceNeed struct {
 	min, max int64   // replicas; max 0: no maximum
 	rate     float64 // together
-	keep     float64 // outside any one domain of the level
-	level    int     // index in domainLevels; -1: nothing has to survive
+	keep     float64 // outside any so many domains of the level
+	failures int
+	level    int  // index in domainLevels; -1: nothing has to survive, or machines
+	machines bool // the domains are machines
 }
 
 // rateSlack is the relative error that sums of rates may have.
@@ -28,10 +32,31 @@ func needOf(g *purser.TaskGroup) serviceNeed {
 		served = g.Demand
 		n.rate = g.Demand * (1 + g.Headroom)
 	}
-	if l := levelIndex(g.Survive.Level); l >= 0 && g.Survive.Share > 0 {
-		n.level, n.keep = l, g.Survive.Share*served
+	if g.Survive.Level != purser.DomainNone && g.Survive.Share > 0 {
+		n.level, n.machines = levelIndex(g.Survive.Level), g.Survive.Level == purser.DomainMachine
+		n.keep, n.failures = g.Survive.Share*served, g.Survive.Lost()
 	}
 	return n
+}
+
+// survives says whether something may be lost.
+func (n serviceNeed) survives() bool { return n.level >= 0 || n.machines }
+
+// careless is the need without what has to survive.
+func (n serviceNeed) careless() serviceNeed {
+	n.level, n.machines, n.keep, n.failures = -1, false, 0, 0
+	return n
+}
+
+// domainOn is the domain that a replica counts for: that of its place at the level, or its machine, which is numbered from 1.
+func (n serviceNeed) domainOn(d domainIDs, machine int) int32 {
+	switch {
+	case n.machines:
+		return int32(machine)
+	case n.level >= 0:
+		return d[n.level]
+	}
+	return -1
 }
 
 // rateOf is what a replica of v adds to the rate of its group.
@@ -45,43 +70,19 @@ func rateOf(g *purser.TaskGroup, v purser.Variant) float64 {
 	return v.Throughput
 }
 
-// rated is so many replicas of a service as its need sees them.
-type rated struct {
-	rate   float64
-	domain int32
-	n      int64
-}
-
 // met says whether the replicas serve the need; the maximum is not looked at.
 func (n serviceNeed) met(replicas []rated) bool {
-	count, total := int64(0), 0.0
-	for _, r := range replicas {
-		count += r.n
-		total += r.rate * float64(r.n)
-	}
-	if count < n.min || total < n.rate*(1-rateSlack) {
+	count, total := sum(replicas)
+	switch {
+	case count < n.min || total < n.rate*(1-rateSlack):
 		return false
-	}
-	if n.level < 0 {
+	case n.machines:
+		return n.survivesMachines(replicas)
+	case n.level < 0:
 		return true
 	}
-	_, most := heaviest(replicas)
-	return total-most >= n.keep*(1-rateSlack)
-}
-
-// heaviest is the domain with the largest rate, and that rate.
-func heaviest(replicas []rated) (int32, float64) {
-	in := make(map[int32]float64, len(replicas))
-	for _, r := range replicas {
-		in[r.domain] += r.rate * float64(r.n)
-	}
-	domain, most := int32(-1), 0.0
-	for _, r := range replicas {
-		if sum := in[r.domain]; sum > most {
-			domain, most = r.domain, sum
-		}
-	}
-	return domain, most
+	_, lost := heaviest(replicas, n.failures)
+	return total-lost >= n.keep*(1-rateSlack)
 }
 
 // ceilDiv is ⌈a/g⌉ with rateSlack.
@@ -101,48 +102,61 @@ func (p *Problem) measure(g *rawGroup, c *class) bool {
 	for i := range c.variants {
 		slowest, fastest = math.Min(slowest, c.variants[i].rate), math.Max(fastest, c.variants[i].rate)
 	}
-	domains := p.countDomains(c)
-	if c.need.level >= 0 && domains < 2 {
-		p.hopeless = append(p.hopeless, hopeless{g, int(ceilDiv(c.need.keep, fastest)), fmt.Sprintf(
-			"its demand is served, but nothing can survive the loss of a %s: its offers lie in one alone", domainLevels[c.need.level])})
-		c.need.level, c.need.keep = -1, 0
+	if c.need.survives() && c.need.failures >= p.lossable(c) {
+		if p.lossable(c) > 0 && !p.canBeSafe(c) {
+			p.hopeless = append(p.hopeless, hopeless{g, int(ceilDiv(c.need.keep, fastest)), hopelessSentence(g.group.Survive, p.lossable(c))})
+			c.need = c.need.careless()
+		}
+		if p.lossable(c) == 0 {
+			c.need = c.need.careless() // what its rate asks for cannot be lost
+		}
 	}
-	p.capNeed(g, c, fastest, domains)
+	p.capNeed(g, c, fastest)
 	if c.need.met(c.standing) {
 		return false
 	}
-	have, rate := int64(0), 0.0
-	for _, r := range c.standing {
-		have, rate = have+r.n, rate+r.rate*float64(r.n)
-	}
+	have, rate := sum(c.standing)
 	c.least = max(c.need.min-have, ceilDiv(c.need.rate-rate, fastest))
-	if c.need.level >= 0 {
-		_, most := heaviest(c.standing)
-		c.spare = max(0, ceilDiv(c.need.keep-(rate-most), fastest))
-		if len(c.standing) == 0 {
-			// With one domain lost of so many, spare are left, so all together are at least spare + ⌈spare/(domains−1)⌉.
-			c.least = max(c.least, c.spare+(c.spare+int64(domains)-2)/(int64(domains)-1))
+	if c.need.survives() {
+		_, lost := heaviest(c.standing, c.need.failures)
+		c.spare = max(0, ceilDiv(c.need.keep-(rate-lost), fastest))
+		if c.spare > 0 && len(c.standing) == 0 && !p.canBeSafe(c) {
+			// With k domains lost of so many, spare are left: each that is lost has one at the least, and k of D have a k/D of all.
+			k, left := int64(c.need.failures), int64(p.lossable(c)-c.need.failures)
+			c.least = max(c.least, c.spare+max(k, (c.spare*k+left-1)/left))
 		}
 	}
 	c.least = max(c.least, c.spare, 1)
-	c.plain = slowest == fastest && c.need.level < 0 && len(c.standing) == 0
+	c.plain = slowest == fastest && !c.need.survives() && len(c.standing) == 0
+	if c.need.machines {
+		p.splitByMachines(c)
+	}
 	return true
 }
 
+// hopelessSentence says that too few domains are there for what has to survive.
+func hopelessSentence(s purser.Survive, domains int) string {
+	level, lost, in := strings.ReplaceAll(string(s.Level), "_", " "), "of a ", "one"
+	if s.Lost() > 1 {
+		lost, level = fmt.Sprintf("of %d ", s.Lost()), level+"s"
+	}
+	if domains > 1 {
+		in = strconv.Itoa(domains)
+	}
+	return fmt.Sprintf("its demand is served, but nothing can survive the loss %s%s: its offers lie in %s alone", lost, level, in)
+}
+
 // capNeed lowers a need that the largest number of replicas cannot meet, given those that stay where they are, to what it can.
-func (p *Problem) capNeed(g *rawGroup, c *class, fastest float64, domains int) {
+func (p *Problem) capNeed(g *rawGroup, c *class, fastest float64) {
 	if c.need.max == 0 {
 		return
 	}
-	have, rate := int64(0), 0.0
-	for _, r := range c.standing {
-		have, rate = have+r.n, rate+r.rate*float64(r.n)
-	}
+	have, rate := sum(c.standing)
 	more := max(0, c.need.max-have)
 	most := rate + float64(more)*fastest
 	keep := c.need.keep
-	if c.need.level >= 0 {
-		keep = math.Min(keep, c.survivable(more, fastest, domains))
+	if c.need.survives() {
+		keep = math.Min(keep, p.survivable(c, more, fastest))
 	}
 	short := max(ceilDiv(c.need.rate-most, fastest), ceilDiv(c.need.keep-keep, fastest))
 	if short <= 0 {
@@ -156,17 +170,22 @@ func (p *Problem) capNeed(g *rawGroup, c *class, fastest float64, domains int) {
 	p.hopeless = append(p.hopeless, hopeless{g, int(short), sentence})
 }
 
-// survivable is the largest rate that can be left after the loss of any one of so many domains, with so many replicas of a rate beside
-// those that stay: each goes to where the least is.
-func (c *class) survivable(more int64, rate float64, domains int) float64 {
+// survivable is the largest rate that can be left after the losses, with so many replicas of a rate beside those that stay: each goes to
+// where it cannot be lost, or else to where the least is.
+func (p *Problem) survivable(c *class, more int64, rate float64) float64 {
 	in := map[int32]float64{}
-	total := float64(more) * rate
 	for _, r := range c.standing {
-		in[r.domain] += r.rate * float64(r.n)
-		total += r.rate * float64(r.n)
+		if r.domain > safe {
+			in[r.domain] += r.rate * float64(r.n)
+		}
 	}
 	loads := slices.Sorted(maps.Values(in))
-	for len(loads) < domains {
+	_, total := sum(c.standing)
+	total += float64(more) * rate
+	if p.canBeSafe(c) {
+		return total - topSum(loads, c.need.failures)
+	}
+	for len(loads) < p.lossable(c) && len(loads) < len(in)+int(more) {
 		loads = append([]float64{0}, loads...)
 	}
 	for range more {
@@ -178,7 +197,7 @@ func (c *class) survivable(more int64, rate float64, domains int) float64 {
 		}
 		loads[least] += rate
 	}
-	return total - slices.Max(loads)
+	return total - topSum(loads, c.need.failures)
 }
 
 // standingOf reads the replicas of a service that stay. One of a variant that the group does not know any more serves nobody.
@@ -188,49 +207,65 @@ func (p *Problem) standingOf(g *rawGroup, c *class) []rated {
 		if b.variant < 0 {
 			continue
 		}
-		r := rated{rate: rateOf(g.group, g.group.Variants[b.variant]), domain: -1, n: 1}
-		if c.need.level >= 0 {
-			r.domain = b.domain[c.need.level]
-		}
-		out = append(out, r)
+		out = append(out, rated{rate: rateOf(g.group, g.group.Variants[b.variant]), domain: c.need.domainOn(b.domain, b.held+1), n: 1})
 	}
 	return out
 }
 
-// countDomains is how many domains of the need's level the class can use, its base included.
-func (p *Problem) countDomains(c *class) int {
-	if c.need.level < 0 {
-		return 0
+// lossable is how many domains of the need's level the class can use that can be lost, its base included.
+func (p *Problem) lossable(c *class) int {
+	if c.need.machines {
+		return math.MaxInt32 // there is always another machine, but for limits
 	}
+	n := 0
+	seen := p.domainsOpen(c)
+	for _, r := range c.standing {
+		seen[r.domain] = true
+	}
+	for d := range seen {
+		if d > safe {
+			n++
+		}
+	}
+	return n
+}
+
+// canBeSafe says whether replicas that are to be placed can lie where nothing is lost.
+func (p *Problem) canBeSafe(c *class) bool {
+	return c.need.level >= placeLevels && p.domainsOpen(c)[safe]
+}
+
+// domainsOpen are the domains of the need's level where replicas can be placed.
+func (p *Problem) domainsOpen(c *class) map[int32]bool {
 	seen := map[int32]bool{}
+	if c.need.level < 0 {
+		return seen
+	}
 	for i := range c.variants {
 		for _, at := range c.variants[i].places {
 			seen[p.places[at].domain[c.need.level]] = true
 		}
 	}
-	for _, r := range c.standing {
-		seen[r.domain] = true
-	}
-	return len(seen)
+	return seen
 }
 
 // shortOf is how many replicas of the best variant a service lacks that can have none.
 func (p *Problem) shortOf(g *rawGroup, need serviceNeed, base []rated) int {
-	fastest, total := 0.0, 0.0
+	fastest := 0.0
 	for _, v := range g.group.Variants {
 		fastest = max(fastest, rateOf(g.group, v))
 	}
-	have := int64(0)
-	for _, r := range base {
-		total += r.rate * float64(r.n)
-		have += r.n
-	}
+	have, total := sum(base)
 	short := max(need.min-have, 0)
 	if fastest > 0 {
 		short = max(short, ceilDiv(need.rate-total, fastest))
-		if _, most := heaviest(base); need.level >= 0 && total-most < need.keep*(1-rateSlack) {
+		if list, lost := heaviest(base, need.failures); need.survives() && total-lost < need.keep*(1-rateSlack) {
 			// What is added can be lost, too: at the best one replica with each domain.
-			short = max(short, ceilDiv(need.keep-(total-max(most, fastest)), fastest))
+			for _, l := range list {
+				lost += max(0, fastest-l.rate)
+			}
+			lost += fastest * float64(need.failures-len(list))
+			short = max(short, ceilDiv(need.keep-(total-lost), fastest))
 		}
 	}
 	return int(max(short, 1))

@@ -61,9 +61,10 @@ func (k *packing) has(s int32) int64 {
 	return n
 }
 
-// wanted is by target what a column holds; ok is false when it holds what is no target.
+// wanted is by target what a column holds; ok is false when it holds what is no target, or more than one machine may.
 func (k *packing) wanted(c *column) (list []count, ok bool) {
 	list = make([]count, 0, len(c.pattern))
+	ok = k.p.keepsCaps(c.site, c.pattern)
 	for _, n := range c.pattern {
 		tg := k.t.of(n.item, c.site)
 		if tg < 0 {
@@ -76,7 +77,7 @@ func (k *packing) wanted(c *column) (list []count, ok bool) {
 			list[at].n += n.n
 		}
 	}
-	return list, true
+	return list, ok
 }
 
 // times is how often a column can be put without holding more of anything than is needed: 0 for one that is not proper any more.

@@ -122,38 +122,60 @@ func (m *plain) addGroup(j int) {
 	case g.Gang:
 		m.addGang(j, &g)
 	default:
-		m.row(n, n, m.replicas(j, func(int, purser.Offer) float64 { return 1 })...)
+		m.row(n, n, m.replicas(j, func(int, int) float64 { return 1 })...)
 	}
 }
 
-// replicas are a job's counts, each with a weight by variant and offer; those of weight 0 are left out.
-func (m *plain) replicas(j int, weight func(variant int, o purser.Offer) float64) []plainEntries {
+// replicas are a job's counts, each with a weight by variant and machine; those of weight 0 are left out.
+func (m *plain) replicas(j int, weight func(variant, slot int) float64) []plainEntries {
 	var out []plainEntries
 	for v := range m.in.Jobs[j].Groups[0].Variants {
-		for s, o := range m.slots {
-			if x, ok := m.count[plainKey{j, v, s}]; ok && weight(v, o) != 0 {
-				out = append(out, plainEntries{x, weight(v, o)})
+		for s := range m.slots {
+			if x, ok := m.count[plainKey{j, v, s}]; ok && weight(v, s) != 0 {
+				out = append(out, plainEntries{x, weight(v, s)})
 			}
 		}
 	}
 	return out
 }
 
+// domains are the failure domains of the machines at a level, by machine; empty: it is lost with nothing.
 func (m *plain) domains(level purser.DomainLevel) []string {
 	var out []string
-	for _, o := range m.slots {
-		out = append(out, o.Domain(level))
+	for s, o := range m.slots {
+		out = append(out, placed{offer: o, machine: s}.domain(level))
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return out
+}
+
+// sets are the sets of n of the names.
+func sets(names []string, n int) [][]string {
+	if n == 0 {
+		return [][]string{nil}
+	}
+	var out [][]string
+	for i, name := range names {
+		for _, rest := range sets(names[i+1:], n-1) {
+			out = append(out, append([]string{name}, rest...))
+		}
+	}
+	return out
+}
+
+// distinct are the names without repetition and without the empty one.
+func distinct(names []string) []string {
+	names = slices.Clone(names)
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return n == "" })
 }
 
 func (m *plain) addGang(j int, g *purser.TaskGroup) {
 	var one []plainEntries
 	for v := range g.Variants {
-		for _, zone := range m.domains(purser.DomainZone) {
-			list := m.replicas(j, func(w int, o purser.Offer) float64 {
-				if w == v && o.Domain(purser.DomainZone) == zone {
+		zones := m.domains(purser.DomainZone)
+		for _, zone := range distinct(zones) {
+			list := m.replicas(j, func(w, s int) float64 {
+				if w == v && zones[s] == zone {
 					return 1
 				}
 				return 0
@@ -177,8 +199,8 @@ func (m *plain) addServed(j int, g *purser.TaskGroup) {
 	if g.MaxReplicas > 0 {
 		most = float64(g.MaxReplicas)
 	}
-	m.row(float64(g.Replicas), most, m.replicas(j, func(int, purser.Offer) float64 { return 1 })...)
-	m.row(g.Demand*(1+g.Headroom), math.Inf(1), m.replicas(j, func(v int, _ purser.Offer) float64 { return rate(v) })...)
+	m.row(float64(g.Replicas), most, m.replicas(j, func(int, int) float64 { return 1 })...)
+	m.row(g.Demand*(1+g.Headroom), math.Inf(1), m.replicas(j, func(v, _ int) float64 { return rate(v) })...)
 	if g.Survive.Level == purser.DomainNone {
 		return
 	}
@@ -186,9 +208,11 @@ func (m *plain) addServed(j int, g *purser.TaskGroup) {
 	if served == 0 {
 		served = float64(g.Replicas)
 	}
-	for _, d := range m.domains(g.Survive.Level) {
-		m.row(g.Survive.Share*served, math.Inf(1), m.replicas(j, func(v int, o purser.Offer) float64 {
-			if o.Domain(g.Survive.Level) == d {
+	at := m.domains(g.Survive.Level)
+	names := distinct(at)
+	for _, lost := range sets(names, min(max(g.Survive.Failures, 1), len(names))) {
+		m.row(g.Survive.Share*served, math.Inf(1), m.replicas(j, func(v, s int) float64 {
+			if slices.Contains(lost, at[s]) {
 				return 0
 			}
 			return rate(v)
@@ -229,7 +253,7 @@ func (m *plain) solve(t *testing.T, rt *highs.Runtime, work int64) highs.Result 
 func TestPlainProgramAgrees(t *testing.T) {
 	rt := newSolver(t)
 	both, proven := 0, 0
-	checkFew(t, 20, func(rt2 *rapid.T) {
+	checkFew(t, 15, func(rt2 *rapid.T) {
 		in := drawInput(rt2, false)
 		_, plan := planOf(rt2, rt, in, littleWork())
 		if len(plan.Unplaced) > 0 {

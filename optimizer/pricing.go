@@ -106,7 +106,7 @@ func (r *rents) cheapest(lines []rentLine, span int64) (int32, int64) {
 // bucket is a set of groups whose patterns are worth the same now.
 type bucket struct {
 	groups  []int32
-	domains [3]int32
+	domains domainIDs
 	lines   []rentLine
 }
 
@@ -141,11 +141,11 @@ func (m *matrix) buckets(r *rents, use func(g int32) bool) []bucket {
 type order struct {
 	m       *matrix
 	rents   *rents
-	most    func(it int32, domains [3]int32) int64          // copies of an item that are of use
-	pool    func(it int32, domains [3]int32) (int32, int64) // a number that items share, and copies of them together; nil: by item
-	use     func(g int32) bool                              // groups to price; nil: all
-	nodes   int64                                           // of one knapsack
-	raise   int64                                           // of one that is cut off far from what it may find: four times as many each time, up to this
+	most    func(it int32, domains domainIDs) int64          // copies of an item that are of use
+	pool    func(it int32, domains domainIDs) (int32, int64) // a number that items share, and copies of them together; nil: by item
+	use     func(g int32) bool                               // groups to price; nil: all
+	nodes   int64                                            // of one knapsack
+	raise   int64                                            // of one that is cut off far from what it may find: four times as many each time, up to this
 	workers int
 	memo    map[bucketKey]*memo // of earlier rounds; nil: none is kept
 }
@@ -153,7 +153,7 @@ type order struct {
 // bucketKey names a bucket: the groups of one menu with prices of their own in these domains.
 type bucketKey struct {
 	menu    int32
-	domains [3]int32
+	domains domainIDs
 }
 
 // memo is a knapsack with what it came to. Prices change in few places from round to round, and a hard knapsack takes long to prove.
@@ -206,7 +206,7 @@ func (o *order) price(ctx context.Context) ([]priced, error) {
 
 // solve prices one bucket, or remembers what it came to.
 func (o *order) solve(k *knapsack, b *bucket, worths []int64, last *memo) priced {
-	if b.domains != [3]int32{-1, -1, -1} {
+	if b.domains != nowhere {
 		worths = slices.Clone(worths)
 		o.m.localWorths(worths, b.domains, o.rents.d.rows)
 	}

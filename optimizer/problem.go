@@ -26,18 +26,19 @@ type Problem struct {
 	groupOf  []int32   // by site; -1: no group uses it
 	groupsOf [][]int32 // by item
 	quotas   []quota
-	domains  [3]domainTable // zone, region, provider
+	domains  [levelCount]domainTable
 
 	places     []place
 	bases      []heldBase                                   // what stays, by index in in.Held; keep mode alone
 	kept       map[groupKey][]int                           // replica numbers of what stays
-	heldDomain [][3]int32                                   // by index in in.Held
+	heldDomain []domainIDs                                  // by index in in.Held
 	where      map[replicaName]seatNow                      // what runs on which held lease
 	placeOf    []int32                                      // by index in in.Held
 	itemOf     func(place int32, pl purser.Placement) int32 // the item of a replica on a place; -1: it needs no place any more
 	needs      map[groupKey]Need
 	basePaid   int64 // nano-USD that the bases cost
 	raws       []*rawGroup
+	caps       bool       // some class has machine kinds
 	hopeless   []hopeless // what no offer can serve, and reserves that no set of offers can give
 	levels     int        // priorities among the classes; level 0 goes first
 
@@ -62,29 +63,6 @@ type quota struct {
 	limit int64
 	name  string
 }
-
-// domainTable numbers the failure domains of one level.
-type domainTable struct {
-	index map[string]int32
-	names []string
-}
-
-func (t *domainTable) number(name string) int32 {
-	if n, ok := t.index[name]; ok {
-		return n
-	}
-	n := int32(len(t.names))
-	t.index[name] = n
-	t.names = append(t.names, name)
-	return n
-}
-
-var domainLevels = [3]purser.DomainLevel{purser.DomainZone, purser.DomainRegion, purser.DomainProvider}
-
-// levelIndex is the place of a level in domainLevels, or -1.
-func levelIndex(l purser.DomainLevel) int { return slices.Index(domainLevels[:], l) }
-
-const zoneLevel = 0
 
 // Size says how large a problem is.
 type Size struct {
@@ -120,7 +98,7 @@ func NewProblem(in Input) (*Problem, error) {
 		p.trim()
 	}
 	for l := range p.domains {
-		p.domains[l].index = map[string]int32{}
+		p.domains[l] = newDomainTable()
 	}
 	if times := p.startTimes(); len(times) > 1 {
 		p.line = &timeline{times: times}
@@ -137,6 +115,7 @@ func NewProblem(in Input) (*Problem, error) {
 	p.judgeAll(p.raws)
 	p.addStarts()
 	p.buildClasses()
+	p.caps = slices.ContainsFunc(p.classes, func(c class) bool { return c.need.machines })
 	p.buildSites()
 	p.splitSites()
 	p.buildGroups()

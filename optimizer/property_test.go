@@ -110,8 +110,10 @@ func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 		if rapid.IntRange(0, 3).Draw(t, "most") == 0 {
 			g.MaxReplicas = g.Replicas + rapid.IntRange(1, 4).Draw(t, "above")
 		}
-		if level := rapid.SampledFrom([]purser.DomainLevel{purser.DomainNone, purser.DomainZone, purser.DomainRegion}).Draw(t, "level"); level != purser.DomainNone {
-			g.Survive = purser.Survive{Level: level, Share: rapid.SampledFrom([]float64{0.5, 0.75, 1}).Draw(t, "share")}
+		if level := rapid.SampledFrom(append(purser.DomainLevels(), "")).Draw(t, "level"); level != purser.DomainNone {
+			g.Survive = purser.Survive{
+				Level: level, Share: rapid.SampledFrom([]float64{0.5, 0.75, 1}).Draw(t, "share"), Failures: rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "failures"),
+			}
 		}
 		return g
 	}
@@ -174,18 +176,27 @@ func plenty() []purser.Offer {
 // placed is a placement and the machine that it is on.
 type placed struct {
 	purser.Placement
-	offer purser.Offer
+	offer   purser.Offer
+	machine int
+}
+
+// domain is what a placement is lost with; empty: with nothing.
+func (pl placed) domain(level purser.DomainLevel) string {
+	if level == purser.DomainMachine {
+		return fmt.Sprint(pl.machine)
+	}
+	return pl.offer.Domain(level)
 }
 
 // audit verifies a plan of a problem without held leases by code of its own, from what the input means.
 func audit(in optimizer.Input, plan purser.Plan) error {
 	of := map[purser.JobID][]placed{}
-	for _, l := range plan.Leases {
+	for i, l := range plan.Leases {
 		var devices purser.MilliDevices
 		var cpu, memory int64
 		for _, pl := range l.Placements {
 			devices, cpu, memory = devices+pl.Devices, cpu+pl.MilliCPU, memory+pl.MemoryMiB
-			of[pl.Job] = append(of[pl.Job], placed{pl, l.Offer})
+			of[pl.Job] = append(of[pl.Job], placed{pl, l.Offer, i})
 		}
 		if devices > l.Offer.Devices || cpu > l.Offer.MilliCPU || memory > l.Offer.MemoryMiB {
 			return fmt.Errorf("%s holds more than it has room for", l.Offer.ID())
@@ -279,7 +290,7 @@ func auditTraining(g purser.TaskGroup, at []placed, missing int) error {
 	return nil
 }
 
-// auditService loses every domain in turn and counts what is still served.
+// auditService loses every set of domains in turn and counts what is still served.
 func auditService(g purser.TaskGroup, at []placed, missing int) error {
 	if g.MaxReplicas > 0 && len(at) > g.MaxReplicas {
 		return fmt.Errorf("%d replicas and %d are allowed", len(at), g.MaxReplicas)
@@ -287,28 +298,9 @@ func auditService(g purser.TaskGroup, at []placed, missing int) error {
 	if missing > 0 {
 		return nil
 	}
-	// A service without a demand serves with its replicas: each counts one.
-	served := func(lost string) float64 {
-		sum := 0.0
-		for _, pl := range at {
-			if lost != "" && pl.offer.Domain(g.Survive.Level) == lost {
-				continue
-			}
-			if g.Demand == 0 {
-				sum++
-				continue
-			}
-			for _, v := range g.Variants {
-				if v.Name == pl.Variant {
-					sum += v.Throughput
-				}
-			}
-		}
-		return sum
-	}
 	const noise = 1e-6
-	if served("") < g.Demand*(1+g.Headroom)-noise || len(at) < g.Replicas {
-		return fmt.Errorf("%d replicas serve %g of %g", len(at), served(""), g.Demand*(1+g.Headroom))
+	if n := served(g, at); n < g.Demand*(1+g.Headroom)-noise || len(at) < g.Replicas {
+		return fmt.Errorf("%d replicas serve %g of %g", len(at), n, g.Demand*(1+g.Headroom))
 	}
 	if g.Survive.Level == purser.DomainNone {
 		return nil
@@ -317,12 +309,40 @@ func auditService(g purser.TaskGroup, at []placed, missing int) error {
 	if g.Demand == 0 {
 		need = g.Survive.Share * float64(g.Replicas)
 	}
-	for _, pl := range at {
-		if d := pl.offer.Domain(g.Survive.Level); served(d) < need-noise {
-			return fmt.Errorf("without %s only %g of %g is served", d, served(d), need)
-		}
+	if left := servedWithout(g, at, max(g.Survive.Failures, 1)); left < need-noise {
+		return fmt.Errorf("after the worst loss only %g of %g is served", left, need)
 	}
 	return nil
+}
+
+// served is what replicas serve. A service without a demand serves with its replicas: each counts one.
+func served(g purser.TaskGroup, at []placed) float64 {
+	sum := 0.0
+	for _, pl := range at {
+		for _, v := range g.Variants {
+			if v.Name == pl.Variant && g.Demand > 0 {
+				sum += v.Throughput
+			} else if v.Name == pl.Variant {
+				sum++
+			}
+		}
+	}
+	return sum
+}
+
+// servedWithout is what is served after the worst loss of so many domains.
+func servedWithout(g purser.TaskGroup, at []placed, failures int) float64 {
+	worst := served(g, at)
+	if failures == 0 {
+		return worst
+	}
+	for _, pl := range at {
+		if lost := pl.domain(g.Survive.Level); lost != "" {
+			rest := slices.DeleteFunc(slices.Clone(at), func(o placed) bool { return o.domain(g.Survive.Level) == lost })
+			worst = min(worst, servedWithout(g, rest, failures-1))
+		}
+	}
+	return worst
 }
 
 // runsFor is how long one replica keeps its machine within the horizon.

@@ -196,6 +196,10 @@ func (r *relaxed) openFirst() error {
 		if cl.need.level < 0 {
 			continue
 		}
+		// In the rest every replica is as if in a domain apart, which can be lost: what cannot has to have rows of its own.
+		if err := r.open(s, safe); err != nil {
+			return err
+		}
 		for _, st := range cl.standing {
 			if err := r.open(s, st.domain); err != nil {
 				return err

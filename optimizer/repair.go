@@ -47,7 +47,7 @@ func (k *packing) cheapestInsertion(it int32, level int, domain int32) insertion
 	size := k.p.items[it].size
 	for _, g := range k.p.groupsOf[it] {
 		for _, s := range k.p.groups[g].sites {
-			if level >= 0 && k.p.sites[s].domain[level] != domain || k.has(s) <= 0 || !size.within(k.p.groups[g].room) {
+			if level >= 0 && k.p.sites[s].domain[level] != domain || k.has(s) <= 0 || !size.within(k.p.groups[g].room) || !k.p.keepsCaps(s, pattern{{it, 1}}) {
 				continue
 			}
 			if c := k.p.newColumn(g, s, pattern{{it, 1}}); c.cost < best.cost {
@@ -61,6 +61,9 @@ func (k *packing) cheapestInsertion(it int32, level int, domain int32) insertion
 			continue
 		}
 		c := k.p.newColumn(m.group, m.site, append(slices.Clone(m.pattern), count{it, 1}))
+		if !k.p.keepsCaps(m.site, c.pattern) {
+			continue
+		}
 		if more := c.cost - m.cost; more < best.cost {
 			best = insertion{i, c, more, true}
 		}
@@ -330,7 +333,7 @@ func (c config) move(variant int, domain int32, to massKey) config {
 func (c *class) rated(cfg config) []rated {
 	out := make([]rated, 0, len(cfg)+len(c.standing))
 	for _, p := range cfg {
-		out = append(out, rated{c.variants[p.variant].rate, p.domain, p.n})
+		out = append(out, c.ratedAs(p.variant, p.domain, p.n))
 	}
 	return append(out, c.standing...)
 }

@@ -11,7 +11,8 @@ import (
 // Scenario is a change of what a plan is made from, to see what would become of it.
 type Scenario struct {
 	Prices []PriceFactor
-	// Lost are failure domains that are gone, with the machines in them: provider, provider/region or provider/region/zone.
+	// Lost are failure domains that are gone, with the machines in them: provider, provider/region, provider/region/zone, a private site, or
+	// provider/region/zone/instance_type of a spot pool.
 	Lost []string
 	More []Extra
 }
@@ -86,7 +87,7 @@ func (f PriceFactor) apply(in Input) error {
 
 func (in *Input) lose(domain string) bool {
 	within := func(o purser.Offer) bool {
-		return domain != "" && (o.Domain(purser.DomainZone) == domain || o.Domain(purser.DomainRegion) == domain || o.Domain(purser.DomainProvider) == domain)
+		return domain != "" && slices.ContainsFunc(domainLevels[:], func(l purser.DomainLevel) bool { return o.Domain(l) == domain })
 	}
 	before := len(in.Offers) + len(in.Held)
 	in.Offers = slices.DeleteFunc(in.Offers, within)

@@ -18,7 +18,7 @@ func (r *relaxed) separate() (int, error) {
 		most := r.mostInRest(s)
 		var broken []int32
 		for d, x := range in[s.class] {
-			if x > most*(1+1e-6)+1e-9 && !slices.Contains(s.domains, d) {
+			if d != safe && x > most*(1+1e-6)+1e-9 && !slices.Contains(s.domains, d) {
 				broken = append(broken, d)
 			}
 		}

@@ -1,6 +1,9 @@
 package optimizer
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // commitService gives every service of the class its replicas by variant and domain, so that each serves its rate and survives. They
 // begin with the configurations of the hint, as often as it has them, or with an even share of its mass.
@@ -111,18 +114,21 @@ func (b *serviceBuilder) freer(i, k int, used map[int32]bool, counts []int64) bo
 
 // finish adds what is missing and takes off what is not needed. The service is one of so many that share what is left of the mass.
 func (b *serviceBuilder) finish(counts []int64, services float64) {
+	if b.cl.need.machines && !b.cl.need.met(b.replicas(counts)) {
+		b.fillMachines(counts)
+	}
 	over := func(i int) float64 { return float64(counts[i]) - b.rest[i]/services } // above its share
-	for !b.cl.need.met(b.replicas(counts)) {
+	for !b.cl.need.machines && !b.cl.need.met(b.replicas(counts)) {
 		if b.full(counts) {
 			if !b.swap(counts) {
 				break
 			}
 			continue
 		}
-		avoid, has := b.lackOutside(counts)
+		avoid := b.lackOutside(counts)
 		best := -1
 		for i, k := range b.keys {
-			if has && k.domain == avoid {
+			if slices.ContainsFunc(avoid, func(l load) bool { return l.domain == k.domain }) {
 				continue
 			}
 			if best < 0 || b.better(i, best, over) {
@@ -174,7 +180,7 @@ func (b *serviceBuilder) replicas(counts []int64) []rated {
 	var out []rated
 	for i, n := range counts {
 		if n > 0 {
-			out = append(out, rated{b.cl.variants[b.keys[i].variant].rate, b.keys[i].domain, n})
+			out = append(out, b.cl.ratedAs(b.keys[i].variant, b.keys[i].domain, n))
 		}
 	}
 	return append(out, b.cl.standing...)
@@ -206,18 +212,17 @@ func (b *serviceBuilder) swap(counts []int64) bool {
 	return false
 }
 
-// lackOutside says whether what is missing has to lie outside a domain, and which: the heaviest, when the rest cannot do without it.
-func (b *serviceBuilder) lackOutside(counts []int64) (int32, bool) {
+// lackOutside is where nothing more can help: in the domains whose loss the rest cannot do without.
+func (b *serviceBuilder) lackOutside(counts []int64) []load {
 	if b.cl.need.level < 0 {
-		return 0, false
+		return nil
 	}
 	reps := b.replicas(counts)
-	total := 0.0
-	for _, r := range reps {
-		total += r.rate * float64(r.n)
+	_, total := sum(reps)
+	if list, lost := heaviest(reps, b.cl.need.failures); total-lost < b.cl.need.keep*(1-rateSlack) {
+		return list
 	}
-	worst, most := heaviest(reps)
-	return worst, worst >= 0 && total-most < b.cl.need.keep*(1-rateSlack)
+	return nil
 }
 
 // strip takes out the replicas that services serve without.

@@ -37,14 +37,6 @@ func (s *site) cost(span int64) int64 {
 	return s.paid(s.start+span) - s.paid(s.paidSpan)
 }
 
-func (p *Problem) domainsOf(o purser.Offer) [3]int32 {
-	var d [3]int32
-	for l, level := range domainLevels {
-		d[l] = p.domains[l].number(o.Domain(level))
-	}
-	return d
-}
-
 // buildPlaces makes the places: every offer, and the held leases by offer, free room and paid time. Quotas lose what stays.
 func (p *Problem) buildPlaces() {
 	p.buildQuotas()
@@ -72,7 +64,7 @@ func (p *Problem) buildPlaces() {
 		if len(base.keep) == 0 {
 			pl.quotas = p.quotaUses(o)
 		}
-		key := offerKey(o, room[0], room[1], room[2], base.span, int64(len(pl.quotas)))
+		key := offerKey(o, room[0], room[1], room[2], base.span, int64(len(pl.quotas)), p.ownPlace(h))
 		at, known := index[key]
 		if !known {
 			at = len(p.places)

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// A service that survives the loss of any one of d domains has keep/(d−1) of its rate in each: many domains need few replicas, few
+// A service that survives the loss of any k of d domains has keep/(d−k) of its rate in each: many domains need few replicas, few
 // domains fill their machines. survivingMass tries numbers of domains and takes the cheapest.
 
 // offering is a machine that a variant of a class can be had on in a domain.
@@ -92,8 +92,9 @@ func (p *Problem) survivingMass(c int) mass {
 		domains[k.domain] = true
 	}
 	best, least := []share(nil), math.Inf(1)
-	for d := 2; d <= max(len(domains), 2); d++ {
-		load := math.Max(cl.need.keep/float64(d-1), math.Max(cl.need.rate, float64(cl.need.min))/float64(d))
+	k := cl.need.failures
+	for d := k + 1; d <= max(len(domains), k+1); d++ {
+		load := math.Max(cl.need.keep/float64(d-k), math.Max(cl.need.rate, float64(cl.need.min))/float64(d))
 		most := int64(math.MaxInt64)
 		if cl.need.max > 0 {
 			most = cl.need.max / int64(d)
@@ -124,7 +125,7 @@ func (p *Problem) survivingMass(c int) mass {
 // evenMass spreads the least number of replicas over as few of the cheapest domains as it needs.
 func (p *Problem) evenMass(c int) mass {
 	cl := &p.classes[c]
-	in := max(cl.least-cl.spare, 1)
+	in := max((cl.least-cl.spare)/int64(max(cl.need.failures, 1)), 1)
 	domains := (cl.least + in - 1) / in
 	out, seen := mass{}, map[int32]bool{}
 	for _, k := range p.keysByCost(c) {

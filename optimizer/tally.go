@@ -43,7 +43,7 @@ func (p *Problem) countable() []tally {
 		}
 		sites[f] = append(sites[f], s)
 	}
-	for level := len(domainLevels); level >= 0; level-- {
+	for level := placeLevels; level >= 0; level-- {
 		for g := range p.groups {
 			for _, s := range p.groups[g].sites {
 				st := &p.sites[s]

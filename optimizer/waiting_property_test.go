@@ -60,12 +60,14 @@ func auditWaiting(in optimizer.Input, plan purser.Plan) error {
 		from, to time.Duration
 	}
 	var uses []use
+	machines := 0
 	machine := func(l purser.PlannedLease, from time.Duration) error {
+		machines++
 		run := time.Duration(0)
 		left := l.Offer.Shape
 		for _, pl := range l.Placements {
 			g := groupOf(in, pl.Job)
-			at := placed{pl, l.Offer}
+			at := placed{pl, l.Offer, machines}
 			if err := auditPlacement(in, g, at); err != nil {
 				return err
 			}

@@ -1397,6 +1397,8 @@ export interface components {
             zone?: string;
         };
         PurserSurvive: {
+            /** Format: int64 */
+            failures?: number;
             level?: string;
             /** Format: double */
             share?: number;
