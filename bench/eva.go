@@ -97,20 +97,10 @@ func (c *packCase) run(ctx context.Context, rt *highs.Runtime, name string, now 
 func (c *packCase) input() optimizer.Input {
 	in := optimizer.Input{Snapshot: true}
 	for _, t := range c.types {
-		o := purser.Offer{
-			Provider: "aws", Region: "us-east-1", InstanceType: t.name, Option: purser.OnDemand, UnitPrice: t.price, Limit: purser.Unlimited,
-			Shape: purser.Shape{MilliCPU: 1000 * t.room[1], MemoryMiB: 1024 * t.room[2]},
-		}
-		if t.room[0] > 0 {
-			o.Accelerator, o.Devices = evaDevice, purser.MilliDevices(t.room[0])*purser.OneDevice
-		}
-		in.Offers = append(in.Offers, o)
+		in.Offers = append(in.Offers, t.offer())
 	}
 	for i, t := range c.tasks {
-		v := purser.Variant{Name: evaAny, MilliCPU: 1000 * t.need[1], MemoryMiB: 1024 * t.need[2]}
-		if t.need[0] > 0 {
-			v.Accelerator, v.Devices = evaDevice, purser.MilliDevices(t.need[0])*purser.OneDevice
-		}
+		v := t.variant()
 		id := fmt.Sprintf("task-%d", i)
 		in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(id), Project: "eva", Name: id, Groups: []purser.TaskGroup{{
 			Name: "main", Kind: purser.Training, Replicas: 1, RunTime: time.Hour, Variants: []purser.Variant{v}, Run: purser.Run{Command: "true"},
@@ -119,20 +109,45 @@ func (c *packCase) input() optimizer.Input {
 	return in
 }
 
+func (t machineType) offer() purser.Offer {
+	o := purser.Offer{
+		Provider: "aws", Region: "us-east-1", InstanceType: t.name, Option: purser.OnDemand, UnitPrice: t.price, Limit: purser.Unlimited,
+		Shape: purser.Shape{MilliCPU: 1000 * t.room[1], MemoryMiB: 1024 * t.room[2]},
+	}
+	if t.room[0] > 0 {
+		o.Accelerator, o.Devices = evaDevice, purser.MilliDevices(t.room[0])*purser.OneDevice
+	}
+	return o
+}
+
+func (t packTask) variant() purser.Variant {
+	v := purser.Variant{Name: evaAny, MilliCPU: 1000 * t.need[1], MemoryMiB: 1024 * t.need[2]}
+	if t.need[0] > 0 {
+		v.Accelerator, v.Devices = evaDevice, purser.MilliDevices(t.need[0])*purser.OneDevice
+	}
+	return v
+}
+
 // bounds gives the two simple bounds in $/h.
 func (c *packCase) bounds() (one, linear float64) {
-	var with, without amount // what tasks with devices and the others need together
+	return c.boundsOver(func(packTask) float64 { return 1 })
+}
+
+// boundsOver counts each task as often as hours says: where that is how long it runs,
+// the bounds are in $.
+func (c *packCase) boundsOver(hours func(packTask) float64) (one, linear float64) {
+	var with [3]float64 // what tasks with devices need together
 	for _, t := range c.tasks {
 		if t.need[0] > 0 {
-			with = with.plus(t.need)
-		} else {
-			without = without.plus(t.need)
+			for r, n := range t.need {
+				with[r] += hours(t) * float64(n)
+			}
 		}
 	}
 	alpha, most := [3]float64{}, 0.0
 	for r := range with {
-		if a := c.unitPrice(r, true); a*float64(with[r]) > most {
-			alpha, most = [3]float64{}, a*float64(with[r])
+		if a := c.unitPrice(r, true); a*with[r] > most {
+			alpha, most = [3]float64{}, a*with[r]
 			alpha[r] = a
 		}
 	}
@@ -140,7 +155,7 @@ func (c *packCase) bounds() (one, linear float64) {
 		sum := most
 		for _, t := range c.tasks {
 			if t.need[0] == 0 {
-				sum += min(value(alpha, t.need), value(beta, t.need))
+				sum += hours(t) * min(value(alpha, t.need), value(beta, t.need))
 			}
 		}
 		linear = max(linear, sum)
