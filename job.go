@@ -104,6 +104,8 @@ type Checkpoint struct {
 	Every   time.Duration `json:"every_ns,omitempty"`   // how often it writes one
 	Cost    time.Duration `json:"cost_ns,omitempty"`    // how long writing blocks it (δ)
 	Restart time.Duration `json:"restart_ns,omitempty"` // how long starting from one takes (r)
+	SizeGB  float64       `json:"size_gb,omitempty"`    // what is kept of them at a time, 10⁹ bytes
+	Storage StorageClass  `json:"storage,omitempty"`    // standard or nvme
 }
 
 // Survive is the failover policy: after the loss of any Failures domains of the
@@ -156,28 +158,6 @@ type File struct {
 	Path    string `json:"path"` // relative to the working directory
 	Content []byte `json:"content"`
 	Mode    uint32 `json:"mode,omitempty"` // permission bits; 0 means 0644
-}
-
-// Data says where a group's data lies and how much of it a replica reads.
-type Data struct {
-	Provider string  `json:"provider,omitempty"`
-	Region   string  `json:"region,omitempty"`
-	SizeGB   float64 `json:"size_gb,omitempty"` // 10⁹ bytes read by each replica
-}
-
-// Egress is the price of moving data out of its place, in USD per GB: nothing
-// within a region, a cloud's own cross-region rate within a provider, and the
-// internet rate between providers. Public list prices of the three large clouds
-// lie at or a little under these figures for the first terabytes.
-func (d Data) Egress(o Offer) Money {
-	if d.SizeGB <= 0 || d.Provider == "" || (d.Provider == o.Provider && d.Region == o.Region) {
-		return 0
-	}
-	perGB := 0.09
-	if d.Provider == o.Provider {
-		perGB = 0.02
-	}
-	return MoneyOf(d.SizeGB * perGB)
 }
 
 // RunTimeOn is how long one replica of the group runs on v. With Work, it is
@@ -263,8 +243,8 @@ func (g TaskGroup) check(at string) error {
 		return bad("run", "there is nothing to run: give a command or an image")
 	case g.Port < 0 || g.Port > 65535:
 		return bad("port", "a port lies between 1 and 65535")
-	case !(g.Data.SizeGB >= 0 && g.Data.SizeGB <= maxAmount):
-		return bad("data.size_gb", "a size of data is a number of GB, not negative")
+	case !(g.Data.SizeGB >= 0 && g.Data.SizeGB <= maxDataGB):
+		return bad("data.size_gb", "a size of data lies between 0 and an exabyte, in GB")
 	case g.Where.MaxPerHour < 0:
 		return bad("where.max_usd_per_hour", "a price ceiling must not be negative")
 	case !(g.MinQuality >= 0 && g.MinQuality <= maxAmount):
@@ -273,8 +253,10 @@ func (g TaskGroup) check(at string) error {
 	if wrong := checkCompliance(g.Where.Compliance); wrong != "" {
 		return bad("where.compliance", wrong)
 	}
-	if field, wrong := g.checkLatency(); wrong != "" {
-		return bad(field, wrong)
+	for _, check := range []func() (field, message string){g.checkLatency, g.checkStorage} {
+		if field, wrong := check(); wrong != "" {
+			return bad(field, wrong)
+		}
 	}
 	for i, v := range g.Variants {
 		if err := v.check(fmt.Sprintf("%svariants[%d].", at, i)); err != nil {

@@ -36,6 +36,7 @@ type Plan struct {
 	BaselinePrice USDPerHour    `json:"baseline_usd_per_hour"`     // each placed replica alone on its cheapest on-demand machine
 	CarbonGrams   float64       `json:"carbon_grams,omitempty"`    // CO₂e of the machines over the horizon, estimated; 0 where nobody asked
 	CarbonCost    Money         `json:"carbon_cost_usd,omitempty"` // what it counts in Objective at the price of carbon; nobody is paid for it
+	ExtraCost     Money         `json:"extra_usd,omitempty"`       // of Objective, what replicas cost beside their machines: moving, reading and keeping data
 	SolveTime     time.Duration `json:"solve_ns"`
 	CutByTime     bool          `json:"cut_by_time,omitempty"` // a clock, not the work limit, ended the search
 
@@ -145,6 +146,7 @@ const (
 	ReasonDeviceMemory RefusalReason = "device_memory" // too little memory on a device
 	ReasonCPU          RefusalReason = "cpu"           // too few vCPUs
 	ReasonMemory       RefusalReason = "memory"        // too little memory
+	ReasonDisk         RefusalReason = "disk"          // too little room on its own disks, or it is not known
 	ReasonProvider     RefusalReason = "provider"
 	ReasonRegion       RefusalReason = "region"
 	ReasonResidency    RefusalReason = "residency"

@@ -15,6 +15,7 @@ type Plan struct {
 
 	HorizonHours  float64           `json:"horizon_hours"`
 	Objective     purser.Money      `json:"objective_usd"` // cost over the horizon, with carbon_cost_usd
+	ExtraCost     purser.Money      `json:"extra_usd"`     // of it, what replicas cost beside their machines: moving, reading and keeping data
 	Bound         purser.Money      `json:"bound_usd"`     // no plan can cost less; proven
 	Gap           float64           `json:"gap"`           // (objective − bound) / objective
 	UnitPrice     purser.USDPerHour `json:"usd_per_hour"`  // of what runs at the start
@@ -107,7 +108,7 @@ type PlanSetback struct {
 func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 	out := Plan{
 		ID: p.ID, CreatedAt: p.CreatedAt, Status: p.Status, Rehearsal: p.Rehearsal,
-		HorizonHours: p.Horizon.Hours(), CarbonKg: p.CarbonGrams / 1000, CarbonCost: p.CarbonCost, Objective: p.Objective, Bound: p.Bound, Gap: p.Gap,
+		HorizonHours: p.Horizon.Hours(), CarbonKg: p.CarbonGrams / 1000, CarbonCost: p.CarbonCost, Objective: p.Objective, ExtraCost: p.ExtraCost, Bound: p.Bound, Gap: p.Gap,
 		UnitPrice: p.UnitPrice, BaselinePrice: p.BaselinePrice, SolveSeconds: p.SolveTime.Seconds(), CutByTime: p.CutByTime,
 		Summary: p.Sentence(),
 		Leases:  []PlanLease{}, Unplaced: []PlanUnplaced{}, Refusals: []PlanRefusal{}, RunnersUp: []PlanRunnerUp{},

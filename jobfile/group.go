@@ -129,6 +129,8 @@ var checkpointTable = table[purser.Checkpoint]{what: "a checkpoint", fields: []f
 	}},
 	{"cost", func(_ *reader, c *purser.Checkpoint, v value) (err error) { c.Cost, err = v.duration(); return }},
 	{"restart", func(_ *reader, c *purser.Checkpoint, v value) (err error) { c.Restart, err = v.duration(); return }},
+	{"size", func(_ *reader, c *purser.Checkpoint, v value) (err error) { c.SizeGB, err = v.dataSize(); return }},
+	{"storage", func(_ *reader, c *purser.Checkpoint, v value) (err error) { c.Storage, err = v.storage(); return }},
 }}
 
 // defaultCheckpointPath is where a task that says how often, not where, is
@@ -187,7 +189,21 @@ var dataTable = table[purser.Data]{what: "data", fields: []field[purser.Data]{
 	{"provider", func(_ *reader, d *purser.Data, v value) (err error) { d.Provider, err = v.provider(); return }},
 	{"region", func(_ *reader, d *purser.Data, v value) (err error) { d.Region, err = v.word(); return }},
 	{"size", func(_ *reader, d *purser.Data, v value) (err error) { d.SizeGB, err = v.dataSize(); return }},
+	{"storage", func(_ *reader, d *purser.Data, v value) (err error) { d.Storage, err = v.storage(); return }},
+	{"load_time", func(_ *reader, d *purser.Data, v value) (err error) { d.Load, err = v.duration(); return }},
 }}
+
+// storage reads a class of storage.
+func (v value) storage() (purser.StorageClass, error) {
+	s, err := v.text(maxWord)
+	if err != nil {
+		return "", err
+	}
+	if c := purser.StorageClass(s); slices.Contains(purser.StorageClasses(), c) {
+		return c, nil
+	}
+	return "", v.fail("one of cold, standard, nvme", "%q is not a class of storage", clip(s))
+}
 
 func readData(r *reader, d *purser.Data, v value) error {
 	w, err := dataTable.read(r, v, d)

@@ -31,6 +31,7 @@ var machineFields = []field[machine]{
 	}},
 	{"cpus", func(_ *reader, m *machine, v value) (err error) { m.offer.MilliCPU, err = v.cpus(); return }},
 	{"memory", func(_ *reader, m *machine, v value) (err error) { m.offer.MemoryMiB, err = v.memory(); return }},
+	{"disk", func(_ *reader, m *machine, v value) (err error) { m.offer.DiskMiB, err = v.memory(); return }},
 	{"count", func(_ *reader, m *machine, v value) (err error) { m.offer.Limit, err = v.integer(1, 1e6); return }},
 	{"region", func(_ *reader, m *machine, v value) (err error) { m.offer.Region, err = v.word(); return }},
 	{"zone", func(_ *reader, m *machine, v value) (err error) { m.offer.Zone, err = v.word(); return }},

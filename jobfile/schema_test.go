@@ -108,6 +108,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"cpus-huge.yaml", "cpus-plus.yaml", "memory-list.yaml", "empty-regions.yaml", "checkpoint-no-every.yaml", "data-no-size.yaml", "any-of-and-variants.yaml",
 		"min-quality-word.yaml", "quality-zero.yaml", "users-nowhere.yaml", "users-two-places.yaml", "users-at-one.yaml", "users-measured.yaml",
 		"latency-bare.yaml", "latency-no-time.yaml", "latency-in-train.yaml", "compliance-word.yaml", "confidential-word.yaml",
+		"storage-tape.yaml", "storage-checkpoint-cold.yaml",
 	} {
 		if conforms(s, s, generic(t, filepath.Join("testdata/bad", name)), "") == "" {
 			t.Errorf("%s conforms to the schema", name)

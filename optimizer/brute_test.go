@@ -69,13 +69,13 @@ func (b *brute) place(u int) {
 			continue // the machine before is the same
 		}
 		for _, v := range g.Variants {
-			if r := &b.room[s]; fits(b.in, g, v, o) && v.Devices <= r.Devices && v.MilliCPU <= r.MilliCPU && v.MemoryMiB <= r.MemoryMiB {
-				r.Devices, r.MilliCPU, r.MemoryMiB = r.Devices-v.Devices, r.MilliCPU-v.MilliCPU, r.MemoryMiB-v.MemoryMiB
+			if r := &b.room[s]; fits(b.in, g, v, o) && v.Devices <= r.Devices && v.MilliCPU <= r.MilliCPU && v.MemoryMiB <= r.MemoryMiB && diskFor(g) <= r.DiskMiB {
+				r.Devices, r.MilliCPU, r.MemoryMiB, r.DiskMiB = r.Devices-v.Devices, r.MilliCPU-v.MilliCPU, r.MemoryMiB-v.MemoryMiB, r.DiskMiB-diskFor(g)
 				b.used[s]++
 				b.at[u] = placed{purser.Placement{Job: b.units[u].job.ID, Replica: b.units[u].index, Variant: v.Name}, o, s}
 				b.place(u + 1)
 				b.used[s]--
-				r.Devices, r.MilliCPU, r.MemoryMiB = r.Devices+v.Devices, r.MilliCPU+v.MilliCPU, r.MemoryMiB+v.MemoryMiB
+				r.Devices, r.MilliCPU, r.MemoryMiB, r.DiskMiB = r.Devices+v.Devices, r.MilliCPU+v.MilliCPU, r.MemoryMiB+v.MemoryMiB, r.DiskMiB+diskFor(g)
 			}
 		}
 	}
@@ -101,6 +101,7 @@ func (b *brute) judge() {
 		for _, pl := range b.at {
 			if pl.Job == j.ID {
 				at = append(at, pl)
+				plan.Objective += extraFor(b.in, g, purser.Variant{}, pl.offer)
 			}
 		}
 		if g.Kind == purser.Inference {
@@ -132,7 +133,7 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 	for i := range rapid.IntRange(1, 3).Draw(t, "offers") {
 		n := rapid.SampledFrom([]int64{1, 2, 4}).Draw(t, "devices")
 		in.Offers = append(in.Offers, purser.Offer{
-			Provider: "aws", Region: "r", Zone: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"), Country: rapid.SampledFrom([]string{"DE", "DE", "DE", "US"}).Draw(t, "country"), InstanceType: fmt.Sprintf("t%d", i),
+			Provider: rapid.SampledFrom([]string{"aws", "aws", "azure"}).Draw(t, "provider"), Region: "r", Zone: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "zone"), Country: rapid.SampledFrom([]string{"DE", "DE", "DE", "US"}).Draw(t, "country"), InstanceType: fmt.Sprintf("t%d", i),
 			Option:    rapid.SampledFrom([]purser.PurchaseOption{purser.OnDemand, purser.Spot}).Draw(t, "option"),
 			Shape:     shapeOf(rapid.SampledFrom([]string{"L4", "L4", "L4", "L4", "A100-80GB"}).Draw(t, "model"), n, 4),
 			UnitPrice: purser.USDPerHour(n * int64(rapid.IntRange(3, 15).Draw(t, "tenths per device")) * 100_000_000),
@@ -154,6 +155,9 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 			})
 		}
 		drawQuality(t, &g)
+		if rapid.IntRange(0, 2).Draw(t, "data") == 0 {
+			g.Data = purser.Data{Provider: rapid.SampledFrom([]string{"aws", "gcp"}).Draw(t, "data at"), Region: "r", SizeGB: float64(rapid.IntRange(1, 30).Draw(t, "data GB"))}
+		}
 		g.Replicas = rapid.IntRange(1, left).Draw(t, "replicas")
 		if services && i == 0 {
 			g.Replicas = max(g.Replicas, 2)
@@ -173,6 +177,7 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 			}
 		default:
 			g.Gang = rapid.IntRange(0, 3).Draw(t, "gang") == 0
+			drawStorage(t, &g)
 		}
 		if rapid.IntRange(0, 4).Draw(t, "no spot") == 0 {
 			g.Where.Options = []purser.PurchaseOption{purser.OnDemand}

@@ -76,6 +76,9 @@ func (c *checker) machines() error {
 			}
 			span = max(span, s)
 		}
+		if need := c.p.diskOf(l); need > 0 && need > l.Offer.DiskMiB {
+			return wrong("lease %d (%s) needs %d MiB of its own disks", i, l.Offer.ID(), need)
+		}
 		if room[0] < 0 || room[1] < 0 || room[2] < 0 {
 			return wrong("lease %d (%s) holds more than it has room for: %v is left", i, l.Offer.ID(), room)
 		}
@@ -129,6 +132,8 @@ func (c *checker) allowed(g *purser.TaskGroup, v purser.Variant, l purser.Planne
 		return wrong("%s needs %s and is on %s", name, v.Accelerator, l.Offer.Accelerator)
 	case v.DeviceMemoryMiB > l.Offer.DeviceMemoryMiB:
 		return wrong("%s needs more memory on a device than %s has", name, l.Offer.ID())
+	case !g.DiskFits(v, l.Offer.Shape):
+		return wrong("%s needs more room on the disks of %s than its part", name, l.Offer.ID())
 	case c.p.in.Atlas.Allows(g, l.Offer) != "":
 		return wrong("%s may not run on %s: %s", name, l.Offer.ID(), c.p.in.Atlas.Allows(g, l.Offer))
 	case v.Quality < g.MinQuality:
@@ -247,6 +252,8 @@ func (c *checker) money() error {
 		return wrong("the plan costs %s and not %s", objective.Decimal(), c.plan.Objective.Decimal())
 	case c.plan.CarbonGrams != grams || c.plan.CarbonCost != carbonCost:
 		return wrong("the machines take %g g of carbon, which counts %s", grams, carbonCost.Decimal())
+	case c.plan.ExtraCost != c.p.extraOf(c.plan):
+		return wrong("the replicas cost %s beside their machines and not %s", c.p.extraOf(c.plan).Decimal(), c.plan.ExtraCost.Decimal())
 	case c.plan.Bound > c.plan.Objective:
 		return wrong("the bound %s lies above the cost %s", c.plan.Bound.Decimal(), c.plan.Objective.Decimal())
 	case c.plan.BaselinePrice != c.p.baseline(c.plan):

@@ -32,6 +32,9 @@ func (c *checker) later() error {
 				return err
 			}
 		}
+		if need := p.diskOf(l.PlannedLease); need > 0 && need > l.Offer.DiskMiB {
+			return wrong("later lease %d (%s) needs %d MiB of its own disks", i, l.Offer.ID(), need)
+		}
 		if room[0] < 0 || room[1] < 0 || room[2] < 0 {
 			return wrong("later lease %d (%s) holds more than it has room for: %v is left", i, l.Offer.ID(), room)
 		}

@@ -45,7 +45,7 @@ type variant struct {
 	rate   float64 // of a service
 	item   int32   // its index in Problem.items
 	places []int32 // where it can run, ascending
-	egress []int64 // nano-USD a replica, by place: for its data, and for waiting
+	extra  []int64 // nano-USD a replica beside its machine, by place: for its data, and for waiting
 	begin  int     // of a gang, which begins together: the number of the start time
 	most   int64   // copies that are of use on one machine, all units together
 	kind   int     // of the class's machine kinds, from 1; 0: none
@@ -182,7 +182,7 @@ func (p *Problem) variantsOf(g *rawGroup, v purser.Variant, places []int32) []va
 			out = append(out, variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v), begin: pl.begin})
 		}
 		out[i].places = append(out[i].places, at)
-		out[i].egress = append(out[i].egress, int64(g.group.Data.Egress(pl.offer))+waitWorth(pl.offer, out[i].size, pl.from))
+		out[i].extra = append(out[i].extra, p.extraCost(g.group, &pl.offer, span)+waitWorth(pl.offer, out[i].size, pl.from))
 	}
 	return out
 }
@@ -203,8 +203,8 @@ func (c *class) key() string {
 		num(v.size[0], v.size[1], v.size[2], v.span, int64(math.Float64bits(v.rate)), int64(len(v.places)))
 		for k, at := range v.places {
 			num(int64(at))
-			if v.egress[k] != 0 {
-				num(-1, v.egress[k])
+			if v.extra[k] != 0 {
+				num(-1, v.extra[k])
 			}
 		}
 	}

@@ -156,6 +156,7 @@ type rawKey struct {
 	N                  int64
 	Wait               int64 `json:",omitempty"`
 	OnlyZone, OnlyName string
+	Saves              bool // it writes checkpoints, wherever to
 	Unique             string
 }
 
@@ -214,8 +215,10 @@ func (d *demand) split(byKey map[string]*rawGroup) error {
 // raw finds or makes the raw group of such units.
 func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64) (*rawGroup, error) {
 	k := rawKey{Group: *d.group, Priority: d.job.Priority, Left: left, N: n, Wait: wait, OnlyZone: d.onlyZone, OnlyName: d.onlyName}
-	k.Group.Name, k.Group.Run, k.Group.Port, k.Group.Retries, k.Group.Checkpoint = "", purser.Run{}, 0, 0, purser.Checkpoint{}
+	k.Group.Name, k.Group.Run, k.Group.Port, k.Group.Retries = "", purser.Run{}, 0, 0
 	k.Group.CanWait = 0
+	k.Group.Checkpoint.Path = ""
+	k.Saves = d.group.Checkpoint.Path != ""
 	if k.Group.Kind == purser.Training && k.Group.Work == 0 {
 		k.Group.Replicas = 0
 	}
@@ -238,7 +241,7 @@ func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64) (*rawG
 }
 
 // spans gives the time within which a replica has run on v on a machine of the offer, as sure as deadlines are kept, and the time that it
-// is expected to run within the horizon, which its machine is paid for; both in ns.
+// is expected to run within the horizon, which its machine is paid for; both in ns. Reading its data first is in both, as if it began anew.
 func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int, on machine) (full, span int64) {
 	switch {
 	case p.in.Snapshot:
@@ -250,12 +253,13 @@ func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int, on mach
 	default:
 		full = min(int64(g.RunTimeOn(v)), maxSpan)
 	}
+	load := g.Data.LoadTime()
 	full -= full / leftSteps * int64(leftSteps-left)
-	full = max(full, int64(time.Second))
+	full = min(max(full, int64(time.Second))+int64(load), maxSpan)
 	if on.hazard == 0 {
 		return full, min(full, p.horizon)
 	}
-	expected, sure := stretch(hoursOf(full), gangHazard(on.hazard, g, v, on.shape), g.Checkpoint)
+	expected, sure := stretch(hoursOf(full), gangHazard(on.hazard, g, v, on.shape), g.Checkpoint, load)
 	return stretched(full, sure, math.Ceil), min(stretched(full, expected, math.Round), p.horizon)
 }
 

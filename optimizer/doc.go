@@ -17,8 +17,11 @@
 //
 // First the replicas that have no place, those of higher priority before others; then money over the horizon:
 //
-//	min Σ_c x_c · (rate_o · (start-up_o + longest run time in c, within the horizon) + egress of its replicas)
+//	min Σ_c x_c · (rate_o · (start-up_o + longest run time in c, within the horizon) + extra cost of its replicas)
 //	rate_o = price_o + price of carbon · grams of CO₂e an hour
+//
+// The extra cost of a replica is what it costs beside its machine when it comes there (extra.go): moving its data, reading it where it
+// is cold, keeping its checkpoint. A run time has in it the time to load the data.
 //
 // Training on machines that may be taken back runs longer, by what it loses and does again: a run time is multiplied by an expected
 // factor that depends on the offer's hazard, the gang's machines and the checkpoints (hazard.go). A variant thus becomes one for each
@@ -41,7 +44,7 @@
 // Plan.Later and Plan.Waiting (waiting.go); it is nobody's to launch. Without such work there are no start times.
 //
 // Residency, provider, region, purchase option, price ceiling, confidential computing, compliance, latency from the users, shape, device
-// memory, accuracy floor and deadline are filters on (group, variant, offer) before columns exist, and counted as refusals by reason. Devices of a share (an eighth, a quarter, a half) sum up exactly.
+// memory, local disks (a part of them as large as that of the devices), accuracy floor and deadline are filters on (group, variant, offer) before columns exist, and counted as refusals by reason. Devices of a share (an eighth, a quarter, a half) sum up exactly.
 //
 // # Method
 //

@@ -17,6 +17,7 @@ var reasonWords = map[purser.RefusalReason]string{
 	purser.ReasonDeviceMemory: "have too little memory on a device",
 	purser.ReasonCPU:          "have too few vCPUs",
 	purser.ReasonMemory:       "have too little memory",
+	purser.ReasonDisk:         "have too little room on their own disks",
 	purser.ReasonProvider:     "are of a provider that is not allowed",
 	purser.ReasonRegion:       "lie where it may not run",
 	purser.ReasonResidency:    "lie in a country where its data may not be",

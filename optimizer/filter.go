@@ -39,6 +39,7 @@ const (
 	stageDeviceMemory
 	stageCPU
 	stageMemory
+	stageDisk
 	stageWhere
 	stageQuality
 	stageDeadline
@@ -77,6 +78,8 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 		return stageCPU, purser.ReasonCPU
 	case size[dimMemory] > pl.room[dimMemory]:
 		return stageMemory, purser.ReasonMemory
+	case !g.group.DiskFits(*v, pl.offer.Shape):
+		return stageDisk, purser.ReasonDisk
 	}
 	if reason := p.in.Atlas.Allows(g.group, pl.offer); reason != "" {
 		return stageWhere, reason

@@ -23,6 +23,15 @@ func TestCheckKnowsTheFilters(t *testing.T) {
 			in.Atlas = purser.Atlas{{Provider: "aws", Confidential: true}}
 		}, ""},
 		"compliance": {func(_ *Input, g *purser.TaskGroup) { g.Where.Compliance = []string{"c5"} }, "compliance"},
+		"disk": {func(_ *Input, g *purser.TaskGroup) {
+			g.Data = purser.Data{Provider: "aws", Region: "r", SizeGB: 1, Storage: purser.StorageNVMe}
+		}, "disks"},
+		"load time": {func(_ *Input, g *purser.TaskGroup) {
+			g.Data = purser.Data{Provider: "aws", Region: "r", SizeGB: 340, Storage: purser.StorageStandard}
+		}, "is needed for"},
+		"checkpoints": {func(_ *Input, g *purser.TaskGroup) {
+			g.Checkpoint = purser.Checkpoint{Path: "c", Every: time.Hour, SizeGB: 1, Storage: purser.StorageStandard}
+		}, "costs"},
 		"latency": {func(_ *Input, g *purser.TaskGroup) {
 			g.Kind, g.RunTime = purser.Inference, 0
 			g.Users, g.MaxLatency = []purser.Users{{Country: "DE"}}, purser.MaxLatency{Time: time.Second}

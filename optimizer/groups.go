@@ -7,7 +7,7 @@ import (
 )
 
 // group is a set of sites that look the same to the search but for price, start-up, limit and quotas: the same room, the same items at
-// the same egress, the same failure domains where those matter. Its sites share their patterns (the shape split).
+// the same extra cost, the same failure domains where those matter. Its sites share their patterns (the shape split).
 type group struct {
 	room    amounts
 	sites   []int32
@@ -19,7 +19,7 @@ type group struct {
 // entry is an item as a group offers it.
 type entry struct {
 	item  int32
-	extra int64 // nano-USD a copy: egress, or less than 0 for a replica that stays
+	extra int64 // nano-USD a copy beside the machine, or less than 0 for a replica that stays
 	most  int64 // copies on these terms; 0: no limit
 }
 
@@ -105,7 +105,7 @@ func (p *Problem) entriesBySite() [][]entry {
 		for v := range p.classes[c].variants {
 			vt := &p.classes[c].variants[v]
 			for k, at := range vt.places {
-				byPlace[at] = append(byPlace[at], entry{item: vt.item, extra: vt.egress[k]})
+				byPlace[at] = append(byPlace[at], entry{item: vt.item, extra: vt.extra[k]})
 			}
 		}
 	}

@@ -62,13 +62,14 @@ func gangHazard(h float64, g *purser.TaskGroup, v purser.Variant, shape purser.S
 //
 //	t · φ(τ)/(1 + δ/τ),   φ(τ) = (1/h + r)(e^{h(τ+δ)} − 1)/τ
 //
-// (Daly 2006); one without checkpoints, or with none before its end, (1/h + r)(e^{ht} − 1). With sureShare it ends within
+// (Daly 2006); each start reads the data anew, which takes load and is in r. One without checkpoints, or with none before its end, (1/h + r)(e^{ht} − 1). With sureShare it ends within
 // t + N·(τ + r + outage), N being that quantile of the Poisson distribution with mean h·t·φ.
-func stretch(t, h float64, c purser.Checkpoint) (expected, sure float64) {
+func stretch(t, h float64, c purser.Checkpoint, load time.Duration) (expected, sure float64) {
 	if h <= 0 || t <= 0 {
 		return 1, 1
 	}
-	delta, restart := c.Cost.Hours(), c.Restart.Hours()
+	write, again := c.Times()
+	delta, restart := write.Hours(), (again + load).Hours()
 	tau := c.Every.Hours()
 	switch {
 	case c.Path == "":
@@ -77,7 +78,7 @@ func stretch(t, h float64, c purser.Checkpoint) (expected, sure float64) {
 		tau = bestInterval(h, delta)
 	}
 	if tau >= t {
-		tau, delta = t, 0 // none is written before the end
+		tau, delta, restart = t, 0, again.Hours() // none is written before the end; t has the loading in it
 	}
 	expected = float64((1/h+restart)*math.Expm1(h*(tau+delta))) / (tau + delta)
 	if !(expected < maxStretch) {

@@ -26,7 +26,7 @@ func (s *search) judge(plan *purser.Plan) {
 // choose takes the plan with moves only when it places more, or saves at least the least gain. The bound of the problem with moves holds
 // for both.
 func (p *Problem) choose(stay, move purser.Plan) purser.Plan {
-	stay.Objective = p.Price(stay)
+	stay.Objective, stay.ExtraCost = p.Price(stay), p.extraOf(stay)
 	less := countUnplaced(move) < countUnplaced(stay)
 	gain := float64(stay.Objective - move.Objective)
 	if less || (countUnplaced(move) == countUnplaced(stay) && gain >= math.Max(p.minGain*float64(stay.Objective), 1)) {

@@ -89,7 +89,7 @@ func (p *Problem) aloneCost(c int) int64 {
 		vt := &p.classes[c].variants[v]
 		for k, at := range vt.places {
 			pl := &p.places[at]
-			cost := vt.egress[k] + pl.paid(pl.start+max(vt.span, pl.paidSpan)) - pl.paid(pl.paidSpan)
+			cost := vt.extra[k] + pl.paid(pl.start+max(vt.span, pl.paidSpan)) - pl.paid(pl.paidSpan)
 			if best == 0 || cost < best {
 				best = cost
 			}

@@ -37,7 +37,7 @@ func (p *Problem) build(k *packing) purser.Plan {
 	}
 	slices.SortStableFunc(plan.Leases, compareLeases)
 	sortLater(plan.Later)
-	plan.Objective = p.Price(plan)
+	plan.Objective, plan.ExtraCost = p.Price(plan), p.extraOf(plan)
 	for i := range plan.Leases {
 		plan.UnitPrice += plan.Leases[i].Offer.UnitPrice
 	}
@@ -83,39 +83,32 @@ func compareLeases(a, b purser.PlannedLease) int {
 }
 
 // Price is what a plan costs over the horizon: for each lease its price, and that of its carbon, for as long as it is needed (with a new
-// machine's start-up), egress for each replica that comes to a machine, a trifle for each that waits, and for each replica that runs and leaves
+// machine's start-up), what each replica that comes to a machine costs beside it, a trifle for each that waits, and for each replica that runs and leaves
 // its machine what moving costs.
 func (p *Problem) Price(plan purser.Plan) purser.Money {
-	total := int64(0)
+	total := p.extraOf(plan)
 	stays := map[replicaName]bool{}
 	for _, l := range plan.Leases {
-		total += p.costOf(l.Offer, 0, int64(l.Duration))
+		total += purser.Money(p.costOf(l.Offer, 0, int64(l.Duration)))
 		for _, pl := range l.Placements {
-			name := replicaName{pl.Job, pl.Group, pl.Replica}
-			if l.Held != "" && p.where[name] == (seatNow{l.Held, pl.Variant}) {
-				stays[name] = true
-				continue
-			}
-			if at, ok := p.jobAt[pl.Job]; ok {
-				if g := groupIndex(p.jobs[at], pl.Group); g >= 0 {
-					total += int64(p.jobs[at].Groups[g].Data.Egress(l.Offer))
-				}
+			if p.standsOn(l, pl) {
+				stays[replicaName{pl.Job, pl.Group, pl.Replica}] = true
 			}
 		}
 	}
-	total += p.laterCost(plan.Later)
+	total += purser.Money(p.laterCost(plan.Later))
 	if p.in.KeepPlacements {
-		return purser.Money(total)
+		return total
 	}
 	for s := range p.sites {
 		if p.sites[s].first < s {
 			continue
 		}
 		for _, h := range p.sites[s].held {
-			total += p.leaving(h, stays)
+			total += purser.Money(p.leaving(h, stays))
 		}
 	}
-	return purser.Money(total)
+	return total
 }
 
 // leaving is what it costs that replicas leave a held lease, in nano-USD.

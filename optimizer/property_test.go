@@ -30,6 +30,7 @@ func shapeOf(model string, n, ratio int64) purser.Shape {
 	default:
 		s.Devices = 0
 	}
+	s.DiskMiB = n * drawnDisk
 	return s
 }
 
@@ -131,6 +132,7 @@ func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 	if rapid.IntRange(0, 5).Draw(t, "data") == 0 {
 		g.Data = purser.Data{Provider: "aws", Region: "r1", SizeGB: 20}
 	}
+	drawStorage(t, &g)
 	return g
 }
 
@@ -193,12 +195,13 @@ func audit(in optimizer.Input, plan purser.Plan) error {
 	of := map[purser.JobID][]placed{}
 	for i, l := range plan.Leases {
 		var devices purser.MilliDevices
-		var cpu, memory int64
+		var cpu, memory, disk int64
 		for _, pl := range l.Placements {
 			devices, cpu, memory = devices+pl.Devices, cpu+pl.MilliCPU, memory+pl.MemoryMiB
+			disk += diskFor(groupOf(in, pl.Job))
 			of[pl.Job] = append(of[pl.Job], placed{pl, l.Offer, i})
 		}
-		if devices > l.Offer.Devices || cpu > l.Offer.MilliCPU || memory > l.Offer.MemoryMiB {
+		if devices > l.Offer.Devices || cpu > l.Offer.MilliCPU || memory > l.Offer.MemoryMiB || disk > l.Offer.DiskMiB {
 			return fmt.Errorf("%s holds more than it has room for", l.Offer.ID())
 		}
 	}
@@ -260,6 +263,8 @@ func auditPlacement(in optimizer.Input, g purser.TaskGroup, pl placed) error {
 	switch {
 	case v.Devices != pl.Devices || v.MilliCPU != pl.MilliCPU || v.MemoryMiB != pl.MemoryMiB:
 		return fmt.Errorf("replica %d has another size than its variant", pl.Replica)
+	case !diskFits(g, v, pl.offer):
+		return fmt.Errorf("replica %d needs more than its part of the disks of %s", pl.Replica, pl.offer.ID())
 	case v.Accelerator != "" && v.Accelerator != pl.offer.Accelerator, v.DeviceMemoryMiB > pl.offer.DeviceMemoryMiB:
 		return fmt.Errorf("replica %d cannot run on %s", pl.Replica, pl.offer.ID())
 	case in.Atlas.Allows(&g, pl.offer) != "":
@@ -354,7 +359,7 @@ func runsFor(in optimizer.Input, g purser.TaskGroup, v purser.Variant) time.Dura
 	if g.Kind == purser.Inference {
 		return horizon
 	}
-	return min(g.RunTimeOn(v), horizon)
+	return min(g.RunTimeOn(v)+g.Data.LoadTime(), horizon)
 }
 
 // paidFor is how long a new machine is paid when its longest replica runs for run.
@@ -373,15 +378,15 @@ func groupOf(in optimizer.Input, id purser.JobID) purser.TaskGroup {
 
 // auditMoney adds up what the plan costs.
 func auditMoney(in optimizer.Input, plan purser.Plan) error {
-	total := purser.Money(0)
+	total, extra := purser.Money(0), purser.Money(0)
 	for _, l := range plan.Leases {
 		run := time.Duration(0)
 		for _, pl := range l.Placements {
 			g := groupOf(in, pl.Job)
 			v := g.Variants[slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })]
 			run = max(run, runsFor(in, g, v))
-			total += g.Data.Egress(l.Offer)
-			if end := in.Now.Add(paidFor(in, l.Offer, g.RunTimeOn(v))); !in.Snapshot && !g.Deadline.IsZero() && end.After(g.Deadline) {
+			extra += extraFor(in, g, v, l.Offer)
+			if end := in.Now.Add(paidFor(in, l.Offer, g.RunTimeOn(v)+g.Data.LoadTime())); !in.Snapshot && !g.Deadline.IsZero() && end.After(g.Deadline) {
 				return fmt.Errorf("%s ends at %s and its deadline is %s", pl.Job, end, g.Deadline)
 			}
 		}
@@ -390,7 +395,10 @@ func auditMoney(in optimizer.Input, plan purser.Plan) error {
 		}
 		total += rateIn(in, l.Offer).For(l.Duration)
 	}
-	if total != plan.Objective {
+	if extra != plan.ExtraCost {
+		return fmt.Errorf("the replicas cost %s beside their machines and not %s", extra.Decimal(), plan.ExtraCost.Decimal())
+	}
+	if total += extra; total != plan.Objective {
 		return fmt.Errorf("the plan costs %s and not %s", total.Decimal(), plan.Objective.Decimal())
 	}
 	if plan.Bound > plan.Objective {
@@ -418,9 +426,9 @@ func missing(plan purser.Plan) int {
 
 // fits says whether one replica may run on a machine of the offer, and how long that keeps the machine.
 func fits(in optimizer.Input, g purser.TaskGroup, v purser.Variant, o purser.Offer) bool {
-	late := !in.Snapshot && !g.Deadline.IsZero() && in.Now.Add(paidFor(in, o, g.RunTimeOn(v))).After(g.Deadline)
+	late := !in.Snapshot && !g.Deadline.IsZero() && in.Now.Add(paidFor(in, o, g.RunTimeOn(v)+g.Data.LoadTime())).After(g.Deadline)
 	return !late && (v.Accelerator == "" || v.Accelerator == o.Accelerator) && v.DeviceMemoryMiB <= o.DeviceMemoryMiB && v.Devices <= o.Devices &&
-		v.MilliCPU <= o.MilliCPU && v.MemoryMiB <= o.MemoryMiB && v.Quality >= g.MinQuality && in.Atlas.Allows(&g, o) == ""
+		v.MilliCPU <= o.MilliCPU && v.MemoryMiB <= o.MemoryMiB && v.Quality >= g.MinQuality && diskFits(g, v, o) && in.Atlas.Allows(&g, o) == ""
 }
 
 func TestEveryPlanHolds(t *testing.T) {
@@ -468,7 +476,7 @@ func TestNeverDearerThanAlone(t *testing.T) {
 			cheapest := purser.Money(-1)
 			for _, o := range in.Offers {
 				for _, v := range g.Variants {
-					cost := o.UnitPrice.For(paidFor(in, o, runsFor(in, g, v))) + g.Data.Egress(o)
+					cost := o.UnitPrice.For(paidFor(in, o, runsFor(in, g, v))) + extraFor(in, g, v, o)
 					if fits(in, g, v, o) && (cheapest < 0 || cost < cheapest) {
 						cheapest = cost
 					}

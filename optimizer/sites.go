@@ -108,7 +108,7 @@ func offerKey(o purser.Offer, more ...int64) string {
 	b := append([]byte(o.ID()), 0)
 	b = append(append(b, o.Accelerator...), 0)
 	b = append(append(b, o.Country...), 0)
-	for _, n := range append([]int64{int64(o.UnitPrice), int64(o.Devices), o.DeviceMemoryMiB, o.MilliCPU, o.MemoryMiB}, more...) {
+	for _, n := range append([]int64{int64(o.UnitPrice), int64(o.Devices), o.DeviceMemoryMiB, o.MilliCPU, o.MemoryMiB, o.DiskMiB}, more...) {
 		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
 	return string(b)

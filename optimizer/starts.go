@@ -128,11 +128,11 @@ func (p *Problem) latestStart(g *purser.TaskGroup, left int) int64 {
 	latest, found := int64(0), false
 	for i := range p.in.Offers {
 		o := &p.in.Offers[i]
-		if o.Limit >= 0 || g.Where.Allows(*o) != "" || p.beyondQuota(o) {
+		if o.Limit >= 0 || p.in.Atlas.Allows(g, *o) != "" || p.beyondQuota(o) {
 			continue
 		}
 		for _, v := range g.Variants {
-			if !runsOn(v, o) {
+			if !runsOn(g, v, o) {
 				continue
 			}
 			full, _ := p.spans(g, v, left, p.machineOf(*o))
@@ -147,10 +147,10 @@ func (p *Problem) latestStart(g *purser.TaskGroup, left int) int64 {
 	return latest
 }
 
-// runsOn says whether a replica of a variant fits the shape.
-func runsOn(v purser.Variant, o *purser.Offer) bool {
+// runsOn says whether a replica of a variant fits the shape, its part of the disks included, and reaches the accuracy floor.
+func runsOn(g *purser.TaskGroup, v purser.Variant, o *purser.Offer) bool {
 	return (v.Accelerator == "" || canonicalName(v.Accelerator) == canonicalName(o.Accelerator)) &&
-		v.DeviceMemoryMiB <= o.DeviceMemoryMiB && sizeOf(v).within(capacityOf(o.Shape))
+		v.DeviceMemoryMiB <= o.DeviceMemoryMiB && sizeOf(v).within(capacityOf(o.Shape)) && v.Quality >= g.MinQuality && g.DiskFits(v, o.Shape)
 }
 
 // beyondQuota says whether some quota has no room for a single machine of the offer.

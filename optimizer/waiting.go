@@ -19,7 +19,7 @@ func sortLater(list []purser.LaterLease) {
 	})
 }
 
-// laterCost is what machines that are taken later cost, with the data that comes to them and what the waiting counts, in nano-USD.
+// laterCost is what machines that are taken later cost, with what the waiting counts, in nano-USD.
 func (p *Problem) laterCost(later []purser.LaterLease) int64 {
 	total := int64(0)
 	for _, l := range later {
@@ -27,25 +27,9 @@ func (p *Problem) laterCost(later []purser.LaterLease) int64 {
 		total += p.costOf(l.Offer, from, from+int64(l.Duration))
 		for _, pl := range l.Placements {
 			total += waitWorth(l.Offer, placedSize(pl), from)
-			if g := p.groupNamed(pl.Job, pl.Group); g != nil {
-				total += int64(g.Data.Egress(l.Offer))
-			}
 		}
 	}
 	return total
-}
-
-// groupNamed is a task group of a live job, or nil.
-func (p *Problem) groupNamed(job purser.JobID, name string) *purser.TaskGroup {
-	at, ok := p.jobAt[job]
-	if !ok {
-		return nil
-	}
-	g := groupIndex(p.jobs[at], name)
-	if g < 0 {
-		return nil
-	}
-	return &p.jobs[at].Groups[g]
 }
 
 // waiting lists what a plan lets wait, in the order of jobs, groups, times and offers.
@@ -78,7 +62,7 @@ func (p *Problem) waiting(plan purser.Plan) []purser.Waiting {
 				}
 				out = append(out, w)
 			}
-			part := int64(float64(cost)*float64(placedSize(pl).share(room))/float64(max(sum, 1))) + int64(g.Data.Egress(l.Offer))
+			part := int64(float64(cost)*float64(placedSize(pl).share(room))/float64(max(sum, 1))) + p.extraFor(k.groupKey, g, pl, l.Offer)
 			out[i].Replicas++
 			out[i].Cost += purser.Money(part)
 			if now := p.costNow(g, p.leftOf(k.groupKey, pl.Replica)); now > part {
@@ -135,11 +119,11 @@ func (p *Problem) costNow(g *purser.TaskGroup, left int) int64 {
 	best := int64(0)
 	for i := range p.in.Offers {
 		o := &p.in.Offers[i]
-		if o.Limit == 0 || g.Where.Allows(*o) != "" || p.beyondQuota(o) {
+		if o.Limit == 0 || p.in.Atlas.Allows(g, *o) != "" || p.beyondQuota(o) {
 			continue
 		}
 		for _, v := range g.Variants {
-			if !runsOn(v, o) {
+			if !runsOn(g, v, o) {
 				continue
 			}
 			full, span := p.spans(g, v, left, p.machineOf(*o))
@@ -147,7 +131,7 @@ func (p *Problem) costNow(g *purser.TaskGroup, left int) int64 {
 				continue
 			}
 			share := float64(sizeOf(v).share(capacityOf(o.Shape))) / 1e6
-			cost := int64(float64(p.costOf(*o, 0, p.startUp(*o)+span))*share) + int64(g.Data.Egress(*o))
+			cost := int64(float64(p.costOf(*o, 0, p.startUp(*o)+span))*share) + p.extraCost(g, o, span)
 			if best == 0 || cost < best {
 				best = max(cost, 1)
 			}

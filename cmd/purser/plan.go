@@ -156,6 +156,9 @@ func printPlan(w io.Writer, p api.Plan) error {
 	if len(p.Leases)+len(p.Waiting) > 0 {
 		_, _ = fmt.Fprintf(w, "%s over %.0f h; no plan can cost less than %s (gap %.3f %%, %.2f s).\n", p.Objective, p.HorizonHours, p.Bound, 100*p.Gap, p.SolveSeconds)
 	}
+	if p.ExtraCost > 0 {
+		_, _ = fmt.Fprintf(w, "Of this, moving, reading and keeping data costs %s.\n", p.ExtraCost)
+	}
 	if len(p.Leases) > 0 {
 		_, _ = fmt.Fprintln(w)
 		if err := printPlanLeases(w, p.Leases); err != nil {

@@ -84,6 +84,7 @@ export function plan(over: Partial<Plan> = {}): Plan {
     rehearsal: true,
     horizon_hours: 24,
     objective_usd: 100,
+    extra_usd: 0,
     bound_usd: 99.95,
     gap: 0.0005,
     usd_per_hour: 9.6,

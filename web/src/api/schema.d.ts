@@ -1009,6 +1009,8 @@ export interface components {
             created_at?: string;
             cut_by_time?: boolean;
             /** Format: double */
+            extra_usd: number;
+            /** Format: double */
             gap: number;
             /** Format: double */
             horizon_hours: number;
@@ -1243,6 +1245,15 @@ export interface components {
             path?: string;
             /** Format: int64 */
             restart_ns?: number;
+            /** Format: double */
+            size_gb?: number;
+            storage?: string;
+        };
+        PurserCoordinates: {
+            /** Format: double */
+            lat: number;
+            /** Format: double */
+            lon: number;
         };
         PurserCoordinates: {
             /** Format: double */
@@ -1251,10 +1262,13 @@ export interface components {
             lon: number;
         };
         PurserData: {
+            /** Format: int64 */
+            load_time_ns?: number;
             provider?: string;
             region?: string;
             /** Format: double */
             size_gb?: number;
+            storage?: string;
         };
         PurserEvent: {
             actor: string;

@@ -99,6 +99,7 @@ function PlanWords({ plan }: { plan: Plan }) {
       <p className="words-proof">
         <Proof plan={plan} /> Made {ago(plan.created_at, now)} in {quantity(Math.round(plan.solve_seconds * 100) / 100)}&nbsp;s
         {plan.cut_by_time && ", when its time was up"}. <Carbon plan={plan} />
+        {plan.extra_usd > 0 && <> Moving, reading and keeping data is {money(plan.extra_usd)} of it.</>}
       </p>
       <WorthOf />
       {waiting.map((w) => (
@@ -182,6 +183,7 @@ const reasonWords = new Map<string, string>([
   ["device_memory", "have too little device memory"],
   ["cpu", "have too few vCPUs"],
   ["memory", "have too little memory"],
+  ["disk", "have too little disk"],
   ["provider", "are of another provider"],
   ["region", "are in another region"],
   ["residency", "are in another country"],
