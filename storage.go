@@ -54,11 +54,11 @@ const (
 
 // transferTime is how long reading or writing so many GB takes; 0 where no class is said.
 func (c StorageClass) transferTime(sizeGB float64) time.Duration {
-	rate := objectGBPerSecond
-	switch c {
-	case "":
+	if c == "" {
 		return 0
-	case StorageNVMe:
+	}
+	rate := objectGBPerSecond
+	if c == StorageNVMe {
 		rate = nvmeGBPerSecond
 	}
 	return time.Duration(math.Round(min(sizeGB/rate, maxTransfer.Seconds()) * float64(time.Second)))

@@ -94,7 +94,7 @@ func shownWorld() map[string]any {
 	}
 	one := 1
 	plan := api.Plan{
-		ID: "plan-1", Status: purser.PlanFeasible, Rehearsal: true, HorizonHours: 24, Objective: purser.MoneyOf(240), Bound: purser.MoneyOf(238), Gap: 2.0 / 240,
+		ID: "plan-1", Status: purser.PlanFeasible, Rehearsal: true, HorizonHours: 24, Objective: purser.MoneyOf(240), ExtraCost: purser.MoneyOf(7.2), Bound: purser.MoneyOf(238), Gap: 2.0 / 240,
 		UnitPrice: purser.USDPerHourOf(9.83), BaselinePrice: purser.USDPerHourOf(31.2), SolveSeconds: 0.25, Summary: "3 replicas on 2 machines for $9.83/h.",
 		Leases: []api.PlanLease{
 			{Offer: spot, Hours: 24, Placements: []api.PlanPlacement{{Job: "train", Group: "main"}, {Job: "train", Group: "main", Replica: 1}, {Job: "serve", Group: "main"}}},

@@ -99,7 +99,7 @@ function PlanWords({ plan }: { plan: Plan }) {
       <p className="words-proof">
         <Proof plan={plan} /> Made {ago(plan.created_at, now)} in {quantity(Math.round(plan.solve_seconds * 100) / 100)}&nbsp;s
         {plan.cut_by_time && ", when its time was up"}. <Carbon plan={plan} />
-        {plan.extra_usd > 0 && <> Moving, reading and keeping data is {money(plan.extra_usd)} of it.</>}
+        {plan.extra_usd > 0 && <> Moving, reading and keeping data is {money(plan.extra_usd)} of its cost.</>}
       </p>
       <WorthOf />
       {waiting.map((w) => (
