@@ -106,7 +106,7 @@ func (m *plain) addGroup(j int) {
 			if !fits(m.in, g, vt, o) {
 				continue
 			}
-			x := m.column(g.Data.Egress(o).USD(), n, true)
+			x := m.column(extraFor(m.in, g, vt, o).USD(), n, true)
 			m.count[plainKey{j, v, s}] = x
 			m.size[s][0] = append(m.size[s][0], plainEntries{x, float64(vt.Devices)})
 			m.size[s][1] = append(m.size[s][1], plainEntries{x, float64(vt.MilliCPU)})

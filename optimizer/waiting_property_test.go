@@ -74,13 +74,13 @@ func auditWaiting(in optimizer.Input, plan purser.Plan) error {
 			v := g.Variants[slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })]
 			left.Devices, left.MilliCPU, left.MemoryMiB = left.Devices-v.Devices, left.MilliCPU-v.MilliCPU, left.MemoryMiB-v.MemoryMiB
 			run = max(run, runsFor(in, g, v))
-			total += g.Data.Egress(l.Offer)
+			total += extraFor(in, g, v, l.Offer)
 			of[pl.Job] = append(of[pl.Job], at)
 			if starts[pl.Job] == nil {
 				starts[pl.Job] = map[time.Duration]bool{}
 			}
 			starts[pl.Job][from] = true
-			if end := in.Now.Add(from + paidFor(in, l.Offer, g.RunTimeOn(v))); !g.Deadline.IsZero() && end.After(g.Deadline) {
+			if end := in.Now.Add(from + paidFor(in, l.Offer, g.RunTimeOn(v)+g.Data.LoadTime())); !g.Deadline.IsZero() && end.After(g.Deadline) {
 				return fmt.Errorf("%s ends at %s and its deadline is %s", pl.Job, end, g.Deadline)
 			}
 			if from > g.CanWait {
