@@ -94,8 +94,8 @@ func workBound(ctx context.Context, rt *highs.Runtime, w simulator.World) (float
 	return best, nil
 }
 
-// mostClasses is how many kinds of work the bound counts: those with most hours. What
-// it leaves out would make it higher.
+// mostClasses is how many kinds of work the bound counts: those that cost most alone.
+// What it leaves out would make it higher.
 const mostClasses = 28
 
 // classesOf sorts the work of a world.
@@ -116,7 +116,10 @@ func classesOf(w simulator.World) []workClass {
 		out[k].hours += j.Work.Hours()
 	}
 	out = slices.DeleteFunc(out, func(k workClass) bool { return k.hours == 0 })
-	slices.SortStableFunc(out, func(a, b workClass) int { return cmp.Compare(b.hours, a.hours) })
+	alone := func(k workClass) float64 {
+		return k.hours * w.Offers[(simulator.State{Offers: w.Offers}).Cheapest(simulator.Live{Needs: k.example.Needs})].UnitPrice.USD()
+	}
+	slices.SortStableFunc(out, func(a, b workClass) int { return cmp.Compare(alone(b), alone(a)) })
 	return out[:min(len(out), mostClasses)]
 }
 

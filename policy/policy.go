@@ -1,7 +1,9 @@
 // Package policy holds decisions over time that are not the optimizer's, as pure
-// functions: when a move pays, when an idle machine is let go, and how long an
-// offer that failed is left alone. Fleet and simulator share them, so what is
-// simulated is what is done.
+// functions: when a move pays, when an idle machine is let go, how long an offer
+// that failed is left alone, which private machine a task goes to, and which jobs
+// share a machine although they slow one another. Fleet and simulator are to share
+// them, so that what is simulated is what is done; the last is the simulator's alone
+// so far.
 //
 // Nothing here reads a clock; times are arguments. No function fails: each gives
 // an answer for any input, and impossible figures get the cautious one (do not

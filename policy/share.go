@@ -77,9 +77,10 @@ type Sharing struct {
 //	v = min over offers of price · max over resources of needs/room
 //
 // or what a job's Value says (see Worth). A job that runs at r does (1−r) of an hour's
-// work less, and that work has to be paid for later at about v. Eva's throughput-normalised reservation price (Chang et
-// al., EuroSys 2025) is the same thought with the price of a machine of its own in
-// the place of v, which is too much where jobs pack well.
+// work less, and that work has to be paid for later at about v. Eva's
+// throughput-normalised reservation price (Chang et al., EuroSys 2025) is the same
+// thought with the price of a machine of its own in the place of v, which is too much
+// where jobs pack well.
 //
 // A new machine costs what it is paid for while it boots; a job that is moved loses
 // its work for as long as it takes, at v + delay. Both count once and are spread over
@@ -87,8 +88,8 @@ type Sharing struct {
 // machine's jobs ends: 1/H = Σ 1/left over its jobs.
 //
 // The search takes down a few machines, builds them anew with some chance in it, and
-// keeps what is better. What runs stays where it is unless moving it pays. Equal
-// input gives an equal answer.
+// keeps what is better. What runs stays where it is unless moving it pays. A job that
+// no offer holds has no place in the answer. Equal input gives an equal answer.
 func Share(offers []ShareOffer, held []ShareMachine, jobs []ShareJob, s Sharing) []ShareHold {
 	p := newSharing(offers, held, jobs, s)
 	p.insert(p.waiting)
@@ -120,6 +121,9 @@ func newSharing(offers []ShareOffer, held []ShareMachine, jobs []ShareJob, s Sha
 	p := &sharing{
 		offers: offers, jobs: slices.Clone(jobs), rng: rand.New(rand.NewPCG(s.Seed, 0x5eed)), //nolint:gosec // a search, no secret
 	}
+	p.jobs = slices.DeleteFunc(p.jobs, func(j ShareJob) bool {
+		return !slices.ContainsFunc(offers, func(o ShareOffer) bool { return o.holds(j.Needs) })
+	})
 	slices.SortFunc(p.jobs, func(a, b ShareJob) int { return a.Number - b.Number })
 	for i := range offers {
 		p.room = append(p.room, roomOf(offers[i]))

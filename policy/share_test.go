@@ -70,6 +70,14 @@ func TestShareTakesWhatIsThere(t *testing.T) {
 	}
 }
 
+// A job that no machine holds is left out, and the others are placed.
+func TestShareLeavesOutWhatFitsNowhere(t *testing.T) {
+	got := Share([]ShareOffer{cpuOffer(4, 1)}, nil, []ShareJob{cpuJob(1, 5, -1), cpuJob(2, 4, -1)}, Sharing{})
+	if want := []ShareHold{{Machine: -1, Jobs: []int{2}}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v", got)
+	}
+}
+
 // Every job gets one place that holds it, fixed ones keep theirs, and the order of the
 // input does not matter.
 func TestShareIsFeasible(t *testing.T) {
