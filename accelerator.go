@@ -3,6 +3,7 @@ package purser
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // AcceleratorKind is the sort of device.
@@ -39,19 +40,31 @@ func Accelerators() []Accelerator { return slices.Clone(accelerators) }
 // write it, without regard to case and separators. A price list's bare A100 is
 // the 40 GB one and its bare V100 the 16 GB one.
 func AcceleratorNamed(name string) (Accelerator, bool) {
-	key := acceleratorKey(name)
-	for _, a := range accelerators {
-		if acceleratorKey(a.Name) == key {
-			return a, true
-		}
+	at, ok := acceleratorIndex()[acceleratorKey(name)]
+	if !ok {
+		return Accelerator{}, false
 	}
-	for _, a := range accelerators {
-		if slices.ContainsFunc(a.Aliases, func(s string) bool { return acceleratorKey(s) == key }) {
-			return a, true
-		}
-	}
-	return Accelerator{}, false
+	return accelerators[at], true
 }
+
+// acceleratorIndex finds a model by the key of its name, or of an alias that is no name.
+var acceleratorIndex = sync.OnceValue(func() map[string]int {
+	index := map[string]int{}
+	add := func(name string, at int) {
+		if _, known := index[acceleratorKey(name)]; !known {
+			index[acceleratorKey(name)] = at
+		}
+	}
+	for i, a := range accelerators {
+		add(a.Name, i)
+	}
+	for i, a := range accelerators {
+		for _, alias := range a.Aliases {
+			add(alias, i)
+		}
+	}
+	return index
+})
 
 // AcceleratorsMatching gives the models that a user's word means: all members of
 // a family (A100), or the one model of a canonical name or alias (A100-80GB). The

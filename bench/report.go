@@ -27,12 +27,29 @@ type Figure struct {
 type Result struct {
 	Jobs, Replicas, Offers, Classes int // replicas: the least that everything needs, reserves included
 	Bound, Ours, NoPacking          purser.Money
+	Baselines                       []Baseline
 	Gap                             float64
 	Seconds                         float64 // of building the problem, solving and checking, without compiling the solver
+	CPUSeconds                      float64 // the same, of all cores; 0 where the system does not say
 	PeakMiB                         float64 // of the process, solver included; 0 where the system does not say
 	Status                          purser.PlanStatus
 	Unplaced                        int
 	Machines                        int
+}
+
+// Baseline is what a rule of thumb comes to, within limits and quotas.
+type Baseline struct {
+	Name   string
+	Cost   purser.Money
+	Failed bool // it found no place for everything: there is no cost
+}
+
+// Text is the cost, or a dash.
+func (b Baseline) Text() string {
+	if b.Failed {
+		return "—"
+	}
+	return b.Cost.String()
 }
 
 // Name is the rung's name in tables and JSON.
@@ -40,19 +57,27 @@ func (r Result) Name() string { return fmt.Sprintf("ladder %d on %d", r.Jobs, r.
 
 // Figures gives the result as single figures.
 func (r Result) Figures() []Figure {
-	return []Figure{
+	out := []Figure{
 		{Case: r.Name(), Method: "bound", Value: r.Bound.USD(), Unit: "USD"},
 		{Case: r.Name(), Method: "ours", Value: r.Ours.USD(), Unit: "USD", Seconds: r.Seconds},
+		{Case: r.Name(), Method: "CPU", Value: r.CPUSeconds, Unit: "s"},
 		{Case: r.Name(), Method: "no packing", Value: r.NoPacking.USD(), Unit: "USD"},
 		{Case: r.Name(), Method: "gap", Value: r.Gap, Unit: "share"},
 		{Case: r.Name(), Method: "peak memory", Value: r.PeakMiB, Unit: "MiB"},
 	}
+	for _, b := range r.Baselines {
+		if b.Failed {
+			continue
+		}
+		out = append(out, Figure{Case: r.Name(), Method: b.Name, Value: b.Cost.USD(), Unit: "USD"})
+	}
+	return out
 }
 
 // RunRung solves one rung within a time and checks the plan.
 func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, jobs, offers int, seed uint64, limit time.Duration, now func() time.Time) (Result, error) {
 	in := l.Rung(jobs, offers, seed)
-	began := now()
+	began, cpu := now(), cpuSeconds()
 	ctx, cancel := context.WithTimeout(ctx, limit-limit/25) // the rest is for the plan's explanation and its check
 	defer cancel()
 	p, err := optimizer.NewProblem(in)
@@ -68,11 +93,12 @@ func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, jobs, offers int
 	}
 	r := Result{
 		Jobs: jobs, Replicas: p.Size().Replicas, Offers: offers, Classes: p.Size().Classes, Bound: plan.Bound, Ours: plan.Objective, Gap: plan.Gap, Status: plan.Status,
-		Seconds: now().Sub(began).Seconds(), PeakMiB: peakMiB(), Machines: len(plan.Leases), NoPacking: noPacking(in, plan),
+		Seconds: now().Sub(began).Seconds(), CPUSeconds: cpuSeconds() - cpu, PeakMiB: peakMiB(), Machines: len(plan.Leases), NoPacking: noPacking(in, plan),
 	}
 	for _, u := range plan.Unplaced {
 		r.Unplaced += u.Replicas
 	}
+	r.Baselines = baselines(in)
 	return r, nil
 }
 
@@ -116,6 +142,25 @@ func cheapestAlone(in optimizer.Input, g purser.TaskGroup) purser.Money {
 		}
 	}
 	return max(best, 0)
+}
+
+// cpuSeconds is what the process has used so far, where Linux says it: in its own and the system's name, in hundredths of a second.
+func cpuSeconds() float64 {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b), ") ") // the command's name may hold spaces
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	own, err1 := strconv.ParseFloat(fields[11], 64)
+	system, err2 := strconv.ParseFloat(fields[12], 64)
+	if err1 != nil || err2 != nil {
+		return 0
+	}
+	return (own + system) / 100
 }
 
 // peakMiB reads the process's largest resident size where Linux says it.

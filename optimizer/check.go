@@ -128,7 +128,7 @@ func (c *checker) placementFrom(pl purser.Placement, l purser.PlannedLease, h He
 // allowed checks that a replica may come to a machine.
 func (c *checker) allowed(g *purser.TaskGroup, v purser.Variant, l purser.PlannedLease, full int64, name replicaName) error {
 	switch {
-	case v.Accelerator != "" && canonicalName(v.Accelerator) != canonicalName(l.Offer.Accelerator):
+	case v.Accelerator != "" && v.Accelerator != l.Offer.Accelerator && canonicalName(v.Accelerator) != canonicalName(l.Offer.Accelerator):
 		return wrong("%s needs %s and is on %s", name, v.Accelerator, l.Offer.Accelerator)
 	case v.DeviceMemoryMiB > l.Offer.DeviceMemoryMiB:
 		return wrong("%s needs more memory on a device than %s has", name, l.Offer.ID())

@@ -18,11 +18,16 @@ const (
 	slowRounds = 3
 )
 
+// hastyFall is slowFall where the bound is made elsewhere.
+const hastyFall = 2e-5
+
 // generation is what column generation is asked for.
 type generation struct {
 	rounds  int
 	workers int
 	nodes   []int64 // node limits of the knapsacks, used in turn once nothing is found with the one before
+	raise   int64   // limit of those that are cut off again and again; 0: the next of nodes
+	hasty   bool    // stop when the value hardly falls any more, whatever the bound is
 	target  float64 // stop when the bound is within this share of the program's value
 	ceiling int64   // stop when the bound has reached this; 0: never
 	onRound func(round int)
@@ -42,7 +47,7 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 		}
 		d := r.prices()
 		ask := r.order(d, g.nodes[level], g.workers)
-		ask.raise = g.nodes[min(level+1, len(g.nodes)-1)]
+		ask.raise = max(g.raise, g.nodes[min(level+1, len(g.nodes)-1)])
 		results, err := ask.price(ctx)
 		if err != nil {
 			return errStopped
@@ -78,10 +83,17 @@ func (r *relaxed) generate(ctx context.Context, g generation) error {
 		}
 		wait := !settled
 		patient = value < before-0.02*math.Abs(before)
-		if slow++; value < before-slowFall*math.Abs(before) {
+		fall := slowFall
+		if g.hasty {
+			fall = hastyFall
+		}
+		if slow++; value < before-fall*math.Abs(before) {
 			slow = 0
 		}
 		before = value
+		if g.hasty && settled && slow >= slowRounds {
+			return nil
+		}
 		if added+configs > 0 && (slow < slowRounds || level == len(g.nodes)-1) || wait {
 			continue
 		}

@@ -22,6 +22,7 @@ type dive struct {
 	slack     []int64 // by target: what transfers could bring
 	captive   []bool  // by target: only limited machines can host it
 	opts      diveOptions
+	memo      map[bucketKey]*memo
 }
 
 // diveOptions say how hard a dive tries.
@@ -37,7 +38,7 @@ type diveOptions struct {
 func newDive(ctx context.Context, rt *highs.Runtime, k *packing, o diveOptions) (*dive, error) {
 	k.sync()
 	transfers := k.findTransfers()
-	d := &dive{k: k, opts: o, rowOf: make([]int32, len(k.need)), transfers: transfers}
+	d := &dive{k: k, opts: o, rowOf: make([]int32, len(k.need)), transfers: transfers, memo: map[bucketKey]*memo{}}
 	tied := map[int32]bool{}
 	for _, t := range transfers {
 		tied[t.a], tied[t.b] = true, true
@@ -173,23 +174,45 @@ func (d *dive) run(ctx context.Context) error {
 		if err := d.master.run(ctx); err != nil {
 			return err
 		}
-		for range rounds {
-			added, err := d.reprice(ctx)
-			if err != nil {
-				return err
-			}
-			if added == 0 {
-				break
-			}
-			if err := d.master.run(ctx); err != nil {
-				return err
-			}
+		if err := d.priceAgain(ctx, rounds); err != nil {
+			return err
 		}
 		rounds = d.opts.rounds
 		if !d.fix() {
 			return nil // what is left can only be missed
 		}
 		if err := d.refresh(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A step of a dive over many targets is priced for fewer rounds than one over up to manyTargets, and for fewestRounds at the least.
+const (
+	manyTargets  = 1500
+	fewestRounds = 3
+)
+
+// roundsFor is how many rounds of pricing a step is worth: each takes longer the more targets there are.
+func (d *dive) roundsFor(rounds int) int {
+	if len(d.live) <= manyTargets {
+		return rounds
+	}
+	return max(fewestRounds, rounds*manyTargets/len(d.live))
+}
+
+// priceAgain makes new columns for some rounds, as long as there are any.
+func (d *dive) priceAgain(ctx context.Context, rounds int) error {
+	for range d.roundsFor(rounds) {
+		added, err := d.reprice(ctx)
+		if err != nil {
+			return err
+		}
+		if added == 0 {
+			break
+		}
+		if err := d.master.run(ctx); err != nil {
 			return err
 		}
 	}
@@ -295,6 +318,7 @@ func (d *dive) reprice(ctx context.Context) (int, error) {
 		},
 		nodes:   d.opts.nodes,
 		workers: d.opts.workers,
+		memo:    d.memo,
 	}
 	results, err := o.price(ctx)
 	if err != nil {

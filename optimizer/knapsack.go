@@ -18,6 +18,7 @@ type knapsack struct {
 	pools []int64 // copies left of what several items share
 
 	uneven bool // the rent may fall where the longest member is longer
+	fine   bool // bounds are made in small units
 
 	relax  []relaxation
 	uppers []spanUpper // by run time, see solve
@@ -58,7 +59,7 @@ const patternsKept = 3
 // solve searches within a number of nodes for patterns with a profit above floor. upper is proven: no pattern earns more; uppers has it by
 // the run time of the longest member.
 func (k *knapsack) solve(floor, nodes int64) (found []sackPattern, upper int64) {
-	k.best, k.nodes, k.found, k.uppers = floor, nodes, k.found[:0], k.uppers[:0]
+	k.best, k.nodes, k.found, k.uppers, k.fine = floor, nodes, k.found[:0], k.uppers[:0], nodes > manyNodes
 	k.prepare()
 	if len(k.items) == 0 {
 		return nil, floor

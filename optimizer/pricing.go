@@ -212,11 +212,11 @@ func (o *order) solve(k *knapsack, b *bucket, worths []int64, last *memo) priced
 	}
 	o.fill(k, b, worths)
 	floor := int64(math.MaxInt64)
-	asked := make([]int64, 0, 4*len(k.items))
+	asked := make([]int64, 0, 5*len(k.items))
 	for i := range k.items {
 		it := &k.items[i]
 		floor = min(floor, it.rent)
-		asked = append(asked, int64(it.item), it.value, it.rent, min(it.most, k.pools[it.pool]))
+		asked = append(asked, int64(it.item), it.value, it.rent, it.most, k.pools[it.pool])
 	}
 	nodes := max(o.nodes, min(last.raised, o.raise))
 	if last.asked != nil && slices.Equal(asked, last.asked) && (last.nodes >= nodes || !last.out.capped) {

@@ -1,9 +1,6 @@
 package optimizer
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // relaxation bounds what items from i on are worth in a room: Σ price_d·room_d over the dropped dimensions plus a table over the kept
 // one, measured in units.
@@ -17,8 +14,13 @@ type relaxation struct {
 	table  []int64 // [item][units]: the most that items from there on net in so many units
 }
 
-// maxUnits bounds the width of the table.
-const maxUnits = 128
+// maxUnits bounds the width of the table, and fineUnits that of a knapsack with many nodes: sizes are rounded down to units, and what hangs on
+// whether seven copies fill a machine or eight takes many.
+const (
+	maxUnits  = 128
+	fineUnits = 1024
+	manyNodes = 2000
+)
 
 func (r *relaxation) bound(i int, room amounts) int64 {
 	total := r.table[i*(r.units+1)+r.unitsIn(room)]
@@ -102,22 +104,25 @@ func (k *knapsack) relaxation(kept int, prices amounts) relaxation {
 	return r
 }
 
-// measure chooses the unit: the greatest that divides every size of the kept dimension, else one that makes maxUnits of the machine.
+// measure chooses the unit: the greatest that divides every size of the kept dimension, else one that makes maxUnits of the machine, or fineUnits.
 func (r *relaxation) measure(k *knapsack) {
 	g := int64(0)
 	for i := range k.items {
 		g = gcd(g, k.items[i].size[r.kept])
 	}
-	whole := k.room[r.kept]
+	whole, most := k.room[r.kept], int64(maxUnits)
+	if k.fine {
+		most = fineUnits
+	}
 	switch {
 	case g == 0 || whole == 0:
 		r.units, r.unit = 0, 0
 		return
-	case whole/g <= maxUnits:
+	case whole/g <= most:
 		r.unit, r.units = g, int(whole/g)
 	default:
 		// ⌊size/unit⌋ units a copy can never add up to more than ⌈room/unit⌉.
-		r.unit = (whole + maxUnits - 1) / maxUnits
+		r.unit = (whole + most - 1) / most
 		r.units = int((whole + r.unit - 1) / r.unit)
 	}
 	for i := range k.items {
@@ -153,46 +158,4 @@ func (r *relaxation) fill(row, next []int64, net int64, need int, most int64) {
 			}
 		}
 	}
-}
-
-// multipliers are prices per unit of each dimension that make Σ price·room + Σ most·max(0, value − price·size) small: coordinate by
-// coordinate its exact minimum, a few times. Any prices ≥ 0 give a valid bound.
-func (k *knapsack) multipliers() amounts {
-	var prices amounts
-	type ratio struct {
-		price, weight int64
-	}
-	ratios := make([]ratio, 0, len(k.items))
-	for range 4 {
-		for d := range prices {
-			ratios = ratios[:0]
-			for i := range k.items {
-				it := &k.items[i]
-				if it.size[d] == 0 {
-					continue
-				}
-				left := it.value
-				for e := range prices {
-					if e != d {
-						left -= prices[e] * it.size[e]
-					}
-				}
-				if left > 0 {
-					ratios = append(ratios, ratio{left / it.size[d], it.size[d] * it.most})
-				}
-			}
-			// The slope is room − Σ size·most over the items whose ratio is above the price: the minimum is where it turns.
-			slices.SortFunc(ratios, func(a, b ratio) int { return cmp.Compare(b.price, a.price) })
-			prices[d] = 0
-			sum := int64(0)
-			for _, q := range ratios {
-				sum += q.weight
-				if sum >= k.room[d] {
-					prices[d] = q.price
-					break
-				}
-			}
-		}
-	}
-	return prices
 }

@@ -3,6 +3,7 @@ package optimizer
 import (
 	"context"
 	"errors"
+	"time"
 
 	"purser"
 	"purser/optimizer/highs"
@@ -21,6 +22,8 @@ func Solve(ctx context.Context, rt *highs.Runtime, p *Problem, o Options) (purse
 		return purser.Plan{}, purser.Wrap(purser.KindUnavailable, "optimizer.Solve", err)
 	}
 	o = o.settled()
+	ctx, cancel := p.searchContext(ctx)
+	defer cancel()
 	var stay purser.Plan
 	if p.stay != nil {
 		var err error
@@ -39,6 +42,18 @@ func Solve(ctx context.Context, rt *highs.Runtime, p *Problem, o Options) (purse
 		return purser.Plan{}, err
 	}
 	return plan, nil
+}
+
+// writingTime is what it takes to write down, explain and check a plan, for each replica.
+const writingTime = 10 * time.Microsecond
+
+// searchContext ends so much before the context's deadline that the plan can be written down by then.
+func (p *Problem) searchContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	at, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, at.Add(-time.Duration(p.Size().Replicas)*writingTime))
 }
 
 // settled fills in the defaults.

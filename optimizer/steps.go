@@ -18,7 +18,7 @@ func (s *search) relax(ctx context.Context, spec relaxedSpec) (packings []*packi
 		return nil, false, s.stopped(ctx, err)
 	}
 	whole := spec.units == nil && spec.on == nil
-	err = r.generate(ctx, generation{
+	g := generation{
 		rounds: s.o.Work.Rounds, workers: s.o.Workers, nodes: []int64{500, 20_000, s.o.Work.KnapsackNodes}, target: s.closeness(),
 		onRound: func(round int) {
 			if !whole || !r.proof {
@@ -29,7 +29,11 @@ func (s *search) relax(ctx context.Context, spec relaxedSpec) (packings []*packi
 				s.raise(r.best, "bound", round)
 			}
 		},
-	})
+	}
+	if whole && !s.p.small() {
+		g.nodes, g.raise, g.hasty = []int64{500}, 20_000, true // the tree sees to the bound
+	}
+	err = r.generate(ctx, g)
 	s.learn(r.cols)
 	if err != nil && !(errors.Is(err, errUnsolved) && len(r.last.RowDual) > 0) {
 		return nil, false, s.stopped(ctx, err)
@@ -38,7 +42,7 @@ func (s *search) relax(ctx context.Context, spec relaxedSpec) (packings []*packi
 		return nil, true, nil
 	}
 	if whole && !s.p.small() {
-		if s.tree, err = newTree(ctx, s.rt, r); err != nil {
+		if s.tree, err = newTree(ctx, s.rt, r, s.closeness()); err != nil {
 			return nil, false, s.stopped(ctx, err)
 		}
 	}

@@ -16,7 +16,8 @@ type tree struct {
 	counts []tally      // what can be branched on
 	dull   map[int]bool // counts that branching on did not help
 	leaves []leaf
-	stuck  bool // the worst leaf cannot be branched, or costs as much as the plan
+	stuck  bool    // the worst leaf cannot be branched, or costs as much as the plan
+	target float64 // how near the root's bound has to come to its value
 }
 
 // leaf is a set of branches, with what they prove.
@@ -40,12 +41,12 @@ const (
 )
 
 // newTree begins a tree with a copy of a solved program.
-func newTree(ctx context.Context, rt *highs.Runtime, r *relaxed) (*tree, error) {
+func newTree(ctx context.Context, rt *highs.Runtime, r *relaxed, target float64) (*tree, error) {
 	c, err := r.copy(ctx, rt)
 	if err != nil {
 		return nil, err
 	}
-	return &tree{r: c, counts: r.p.countable(), dull: map[int]bool{}, leaves: []leaf{{bound: r.best, next: notSolved}}}, nil
+	return &tree{r: c, counts: r.p.countable(), dull: map[int]bool{}, leaves: []leaf{{bound: r.best, next: notSolved}}, target: target}, nil
 }
 
 // copy makes the program again, with the columns, configurations and domains that it has by now.
@@ -114,10 +115,7 @@ func (t *tree) grow(ctx context.Context, steps int, ceiling, nodes int64) error 
 func (t *tree) step(ctx context.Context, ceiling, nodes int64) error {
 	at := t.worst()
 	if t.leaves[at].next == notSolved {
-		if err := t.r.run(ctx); err != nil {
-			return err
-		}
-		t.choose(&t.leaves[at])
+		return t.root(ctx, nodes)
 	}
 	l := t.leaves[at]
 	if l.next >= 0 && t.dull[l.next] {
@@ -143,6 +141,27 @@ func (t *tree) step(ctx context.Context, ceiling, nodes int64) error {
 		t.dull[l.next] = true
 	}
 	t.leaves = append(slices.Delete(t.leaves, at, at+1), children...)
+	return nil
+}
+
+// rootRounds bounds the rounds of a step at the root.
+const rootRounds = 4
+
+// root raises the bound of the whole program until it is near its value, a few rounds a step, and then chooses what to branch on.
+func (t *tree) root(ctx context.Context, nodes int64) error {
+	l := &t.leaves[0]
+	cols := len(t.r.cols)
+	err := t.r.generate(ctx, generation{rounds: rootRounds, workers: 1, nodes: []int64{20_000}, raise: nodes, target: t.target})
+	if t.r.proof {
+		l.bound = max(l.bound, t.r.best)
+	}
+	if err != nil {
+		return err
+	}
+	value := t.r.last.Objective*t.r.unit + float64(t.r.offset())
+	if value-float64(l.bound) <= t.target*value || len(t.r.cols) == cols {
+		t.choose(l)
+	}
 	return nil
 }
 

@@ -27,7 +27,7 @@ func TestNoPlanLiesBelowTheTree(t *testing.T) {
 		if err := r.generate(t.Context(), generation{rounds: 100, workers: 1, nodes: []int64{500, 50_000}, target: 1e-7}); err != nil {
 			rt.Fatal(err)
 		}
-		tr, err := newTree(t.Context(), solver(t), r)
+		tr, err := newTree(t.Context(), solver(t), r, 1e-5)
 		if err != nil {
 			rt.Fatal(err)
 		}

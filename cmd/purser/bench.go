@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ func newBench() *cobra.Command {
 
 func newBenchLadder() *cobra.Command {
 	c := &cobra.Command{
-		Use: "ladder", Short: "Plan 100 to 10,000 jobs made from real traces: bound, baseline, plan, gap, time, memory", Args: cobra.NoArgs,
+		Use: "ladder", Short: "Plan 100 to 100,000 jobs made from real traces: bound, baselines, plan, gap, time, memory", Args: cobra.NoArgs,
 		Long: "Plan rungs of jobs made from real traces. --data names a folder in the layout that\n" +
 			"docs/benchmarks.md describes. With -o json it prints one line a figure: case, method, value, unit, seconds.",
 	}
@@ -45,7 +46,8 @@ func newBenchLadder() *cobra.Command {
 			return err
 		}
 		defer func() { _ = rt.Close(c.Context()) }()
-		var rows [][]string
+		var rows, thumbs [][]string
+		head := []string{"JOBS"}
 		for _, n := range *rungs {
 			if n < 1 || n > 1_000_000 {
 				return purser.Errorf(purser.KindInvalid, "purser bench", "a rung has 1 to 1,000,000 jobs, not %d", n)
@@ -63,13 +65,25 @@ func newBenchLadder() *cobra.Command {
 				continue
 			}
 			rows = append(rows, ladderRow(r))
+			thumb := []string{fmt.Sprint(r.Jobs)}
+			for _, b := range r.Baselines {
+				if len(thumbs) == 0 {
+					head = append(head, strings.ToUpper(b.Name))
+				}
+				thumb = append(thumb, b.Text())
+			}
+			thumbs = append(thumbs, thumb)
 			_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s: %.2f s\n", r.Name(), r.Seconds)
 		}
 		if *output == "json" {
 			return nil
 		}
 		return show(c, *output, nil, func(w io.Writer) error {
-			return grid(w, []string{"JOBS", "REPLICAS", "OFFERS", "CLASSES", "BOUND", "OURS", "NO PACKING", "GAP", "MACHINES", "UNPLACED", "SECONDS", "PEAK"}, rows, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+			if err := grid(w, []string{"JOBS", "REPLICAS", "OFFERS", "CLASSES", "BOUND", "OURS", "NO PACKING", "GAP", "MACHINES", "UNPLACED", "SECONDS", "CPU", "PEAK"}, rows, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12); err != nil {
+				return err
+			}
+			_, _ = fmt.Fprintln(w)
+			return grid(w, head, thumbs, 0, 1, 2, 3, 4, 5)
 		})
 	}
 	return c
@@ -78,6 +92,6 @@ func newBenchLadder() *cobra.Command {
 func ladderRow(r bench.Result) []string {
 	return []string{
 		fmt.Sprint(r.Jobs), fmt.Sprint(r.Replicas), fmt.Sprint(r.Offers), fmt.Sprint(r.Classes), r.Bound.String(), r.Ours.String(), r.NoPacking.String(),
-		fmt.Sprintf("%.3f %%", 100*r.Gap), fmt.Sprint(r.Machines), fmt.Sprint(r.Unplaced), fmt.Sprintf("%.2f", r.Seconds), fmt.Sprintf("%.0f MiB", r.PeakMiB),
+		fmt.Sprintf("%.3f %%", 100*r.Gap), fmt.Sprint(r.Machines), fmt.Sprint(r.Unplaced), fmt.Sprintf("%.2f", r.Seconds), fmt.Sprintf("%.2f", r.CPUSeconds), fmt.Sprintf("%.0f MiB", r.PeakMiB),
 	}
 }
