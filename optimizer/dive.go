@@ -190,7 +190,7 @@ func (d *dive) run(ctx context.Context) error {
 
 // A step of a dive over many targets is priced for fewer rounds than one over up to manyTargets, and for fewestRounds at the least.
 const (
-	manyTargets  = 1500
+	manyTargets  = 1000
 	fewestRounds = 3
 )
 

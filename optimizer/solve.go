@@ -144,7 +144,11 @@ func (s *search) improve(ctx context.Context) error {
 		}
 	}
 	for _, k := range packings {
-		if err := s.beside(ctx, treeSteps, func() error { return s.dive(ctx, k, wholeDive, "dive", 0) }); err != nil {
+		steps := treeSteps
+		if len(s.p.classes) > manyClasses {
+			steps = treeStepsRepair
+		}
+		if err := s.beside(ctx, steps, func() error { return s.dive(ctx, k, wholeDive, "dive", 0) }); err != nil {
 			return err
 		}
 	}
@@ -173,10 +177,12 @@ func (s *search) improve(ctx context.Context) error {
 	return s.boundMissed(ctx)
 }
 
-// treeSteps is how often the tree branches beside a dive, treeStepsRepair how often beside a pair of repairs.
+// treeSteps is how often the tree branches beside a dive, treeStepsRepair how often beside a pair of repairs and beside a dive of manyClasses:
+// there its steps take the time that the dive needs, and a few dear machines are a small part of the gap.
 const (
 	treeSteps       = 4
 	treeStepsRepair = 1
+	manyClasses     = 500
 )
 
 // start makes the first plans without the solver.
