@@ -18,8 +18,14 @@
 //     machines could carry about a tenth of the devices asked for.
 //
 // What a rung reports comes from one run: the proven lower bound, the baseline that
-// gives each replica the cheapest machine of its own, the plan, its gap, the
-// seconds without the compilation of the solver, and the process's peak memory.
+// gives each replica the cheapest machine of its own whatever limits say, rules of
+// thumb that keep limits and quotas (a machine for each task, first-fit and best-fit
+// decreasing, Stratus, reservation prices), the plan, its gap, the seconds without
+// the compilation of the solver, CPU seconds, and the process's peak memory.
+//
+// The rules of thumb get gangs and services committed: a gang to the zone where
+// machines without a limit full of its likes are cheapest; a service that needs n
+// replicas to ⌈n/(k−1)⌉ in each of the k cheapest zones, k being what costs least.
 //
 // # Data
 //

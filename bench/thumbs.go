@@ -16,8 +16,8 @@ var ladderBaselines = []struct {
 	plan func(*thumb)
 }{
 	{"a machine for each task", (*thumb).each},
-	{"first-fit decreasing", func(t *thumb) { t.decreasing(false) }},
-	{"best-fit decreasing", func(t *thumb) { t.decreasing(true) }},
+	{"first fit decreasing", func(t *thumb) { t.decreasing(false) }},
+	{"best fit decreasing", func(t *thumb) { t.decreasing(true) }},
 	{"Stratus", (*thumb).stratus},
 	{"reservation price", (*thumb).reservation},
 }
