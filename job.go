@@ -71,11 +71,13 @@ type TaskGroup struct {
 	Retries    int           `json:"retries,omitempty"` // further attempts after a failure of the command itself
 
 	// Inference.
-	Demand      float64 `json:"demand_rps,omitempty"` // requests per second
-	Headroom    float64 `json:"headroom,omitempty"`   // 0.2 provisions 20 % above Demand
-	Survive     Survive `json:"survive,omitzero"`
-	MaxReplicas int     `json:"max_replicas,omitempty"` // 0: no maximum
-	Port        int     `json:"port,omitempty"`         // where a replica listens; 0: nowhere
+	Demand      float64       `json:"demand_rps,omitempty"`   // requests per second
+	DemandHours []DemandHours `json:"demand_hours,omitempty"` // other demands at certain hours of each day
+	TimeZone    string        `json:"time_zone,omitempty"`    // of DemandHours, by its IANA name; empty: UTC
+	Headroom    float64       `json:"headroom,omitempty"`     // 0.2 provisions 20 % above Demand
+	Survive     Survive       `json:"survive,omitzero"`
+	MaxReplicas int           `json:"max_replicas,omitempty"` // 0: no maximum
+	Port        int           `json:"port,omitempty"`         // where a replica listens; 0: nowhere
 
 	// A replica farther from the users than MaxLatency is of no use to them, so none is placed there.
 	Users      []Users    `json:"users,omitempty"`
@@ -284,7 +286,7 @@ func (g TaskGroup) checkTraining(bad func(field, message string) error) error {
 		return bad("work", "work is a number, not negative")
 	case g.RunTime == 0 && g.Work == 0:
 		return bad("run_time", "give a run time, or work and a throughput for each variant: Purser does not guess")
-	case g.Demand != 0 || g.Survive.Level != "":
+	case g.Demand != 0 || len(g.DemandHours) > 0 || g.TimeZone != "" || g.Survive.Level != "":
 		return bad("demand_rps", "demand and failover belong to inference groups")
 	case g.Checkpoint.Every < 0 || g.Checkpoint.Cost < 0 || g.Checkpoint.Restart < 0:
 		return bad("checkpoint", "checkpoint times must not be negative")
@@ -327,7 +329,7 @@ func (g TaskGroup) checkInference(bad func(field, message string) error) error {
 			return bad(fmt.Sprintf("variants[%d].throughput", i), "a demand needs the requests per second that one replica of each variant serves")
 		}
 	}
-	return nil
+	return g.checkHours(bad)
 }
 
 func (v Variant) check(at string) error {

@@ -90,7 +90,7 @@ func (a *App) jobView(j purser.Job, f postgres.JobFigures, waiting map[purser.Jo
 		}
 	}
 	for _, g := range j.Groups {
-		group := api.Group{Name: g.Name, Kind: g.Kind, Replicas: g.Replicas, Gang: g.Gang, Demand: g.Demand, Variants: []string{}}
+		group := api.Group{Name: g.Name, Kind: g.Kind, Replicas: g.Replicas, Gang: g.Gang, Demand: demandAt(g, a.now()), Variants: []string{}}
 		for _, x := range g.Variants {
 			group.Variants = append(group.Variants, x.Name)
 		}

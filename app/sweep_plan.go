@@ -43,6 +43,7 @@ func (a *App) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	snap.Jobs = demandInForce(snap.Jobs, a.now())
 	key, waits := snapshotKey(snap)
 	key += a.imports.Load() // prices that a user brought are a reason to look again
 	if key == a.last.key && (!waits || a.now().Sub(a.last.at) < resolveEvery) {
@@ -92,6 +93,11 @@ func snapshotKey(s postgres.Snapshot) (key uint64, waits bool) {
 	h := fnv.New64a()
 	for _, j := range s.Jobs {
 		_, _ = fmt.Fprintln(h, "job", j.ID)
+		for _, g := range j.Groups {
+			if g.Kind == purser.Inference {
+				_, _ = fmt.Fprintln(h, g.Name, g.Demand)
+			}
+		}
 	}
 	for _, t := range s.Tasks {
 		_, _ = fmt.Fprintln(h, "task", t.ID, t.State == purser.TaskQueued, t.Lease, t.Stop)
@@ -138,7 +144,7 @@ func (a *App) inputNow(ctx context.Context, snap postgres.Snapshot, more []purse
 		return optimizer.Input{}, err
 	}
 	in := a.input(snap, offers, keep)
-	in.Jobs = append(in.Jobs, more...)
+	in.Jobs = demandInForce(append(in.Jobs, more...), in.Now)
 	return in, nil
 }
 

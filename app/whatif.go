@@ -26,7 +26,7 @@ func (p plansPart) Ask(ctx context.Context, q server.WhatIfQuery) (api.WhatIfAns
 		return out, err
 	}
 	names := named(q.Jobs)
-	changed.Jobs = append(slices.Clone(changed.Jobs), q.Jobs...)
+	changed.Jobs = demandInForce(append(slices.Clone(changed.Jobs), q.Jobs...), changed.Now)
 	now, err := p.solveInput(ctx, in, p.askedTime()/2)
 	if err != nil {
 		return out, err

@@ -9,6 +9,7 @@ import (
 // of the file, best first. Paths that are spelt alike in both are not listed.
 var nounFields = map[string][]string{
 	"demand_rps":             {"demand"},
+	"demand_hours":           {"demand_at"},
 	"run_time":               {"run_time", "work"},
 	"run":                    {"command", "image"},
 	"where.max_usd_per_hour": {"max_price"},

@@ -79,6 +79,8 @@ func trainingFields() []field[group] {
 func inferenceFields() []field[group] {
 	return []field[group]{
 		{"demand", func(_ *reader, g *group, v value) (err error) { g.demand, err = v.rate(); return }},
+		{"demand_at", readDemandAt},
+		{"time_zone", func(_ *reader, g *group, v value) error { return readTimeZone(g, v) }},
 		{"headroom", func(_ *reader, g *group, v value) (err error) { g.noun.Headroom, err = v.share(100); return }},
 		{"survive", func(r *reader, g *group, v value) error { return readSurvive(r, &g.noun.Survive, v) }},
 		{"max_replicas", func(_ *reader, g *group, v value) (err error) {

@@ -36,6 +36,7 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 		{"users", def(t, job, "user_place"), usersTable.names()},
 		{"max_latency", def(t, job, "max_latency")["anyOf"].([]any)[1].(map[string]any), latencyTable.names()},
 		{"place", def(t, limits, "place"), placeTable.names()},
+		{"demand_at", def(t, job, "demand_at")["items"].(map[string]any), demandAtTable.names()},
 		{"data", def(t, job, "data"), dataTable.names()},
 		{"file", def(t, job, "file"), fileTable.names()},
 		{"the limits file", limits, limitsTable.names()},

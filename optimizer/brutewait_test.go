@@ -92,7 +92,11 @@ func (b *bruteWait) judge() {
 			start = optimizer.DefaultStartUp(o)
 		}
 		end := from + start + g.RunTime
-		if from > g.CanWait || !g.Deadline.IsZero() && (noon.Add(end).After(g.Deadline) || from > b.safe(g)) {
+		margin := time.Duration(0)
+		if from > 0 {
+			margin = 5 * time.Minute // what waits begins a little before the last moment
+		}
+		if from > g.CanWait || !g.Deadline.IsZero() && (noon.Add(end+margin).After(g.Deadline) || from > 0 && from > b.safe(g)) {
 			return
 		}
 		if machines[s] == nil {
@@ -141,7 +145,7 @@ func (b *bruteWait) safe(g purser.TaskGroup) time.Duration {
 	if latest < 0 {
 		return math.MaxInt64
 	}
-	return latest
+	return latest - 5*time.Minute
 }
 
 // supplied checks limits and quotas whenever a machine is taken.

@@ -122,7 +122,7 @@ func (c *checker) placementFrom(pl purser.Placement, l purser.PlannedLease, h He
 	if stays {
 		return span, nil
 	}
-	return span, c.allowed(group, group.Variants[v], l, from+full, name)
+	return span, c.allowed(group, group.Variants[v], l, doneBy(from, full), name)
 }
 
 // allowed checks that a replica may come to a machine.

@@ -91,7 +91,7 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 		return stageQuality, purser.ReasonQuality
 	}
 	if full, _ := p.spans(g.group, *v, g.left, pl.machine); !g.group.Deadline.IsZero() {
-		if p.in.Now.Add(time.Duration(pl.from + pl.start + full)).After(g.group.Deadline) {
+		if p.in.Now.Add(time.Duration(doneBy(pl.from, pl.start+full))).After(g.group.Deadline) {
 			return stageDeadline, purser.ReasonDeadline
 		}
 	}

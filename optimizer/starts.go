@@ -22,6 +22,8 @@ const (
 	startPlaces = 16
 	// mostSplit bounds the sites that start times make of the problem's; with more, every other start time is given up.
 	mostSplit = 4000
+	// startMargin is how long before the last moment work that waits begins: plans are made again and again, not at every moment.
+	startMargin = int64(5 * time.Minute)
 	// waitPrice is the share of what its part of a machine costs that a replica's waiting counts, so that what can begin now for the same
 	// money does.
 	waitPrice = 0.001
@@ -105,6 +107,15 @@ func (p *Problem) setWaits(d *demand) {
 	}
 }
 
+// doneBy is when a run that takes so long, start-up included, is sure to be done when it begins at a time, both in ns: what waits may
+// begin a little late.
+func doneBy(from, full int64) int64 {
+	if from > 0 {
+		full += startMargin
+	}
+	return from + full
+}
+
 // waitWorth is what it counts that a replica of such a size waits for so many ns, in nano-USD. A machine that costs nothing is taken for
 // one of 1 $/h.
 func waitWorth(o purser.Offer, size amounts, wait int64) int64 {
@@ -137,7 +148,7 @@ func (p *Problem) latestStart(g *purser.TaskGroup, left int) int64 {
 			}
 			full, _ := p.spans(g, v, left, p.machineOf(*o))
 			if at := int64(g.Deadline.Sub(p.in.Now)) - p.startUp(*o) - full; at >= 0 {
-				latest, found = max(latest, at), true
+				latest, found = max(latest, at-startMargin), true
 			}
 		}
 	}

@@ -106,7 +106,7 @@ func (p *Problem) latestBegin(key groupKey, pl purser.Placement, l purser.LaterL
 	safe := p.latestStart(g, left)
 	if v := slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant }); safe == math.MaxInt64 && v >= 0 {
 		full, _ := p.spans(g, g.Variants[v], left, p.machineOf(l.Offer))
-		safe = int64(g.Deadline.Sub(p.in.Now)) - p.startUp(l.Offer) - full
+		safe = int64(g.Deadline.Sub(p.in.Now)) - p.startUp(l.Offer) - full - startMargin
 	}
 	if at := p.in.Now.Add(durationOf(safe)); at.Before(latest) {
 		return at
