@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"purser"
 	"purser/api"
 )
 
@@ -38,7 +40,7 @@ func newJobs() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(c, *output, out, func(w io.Writer) error { return printJobs(w, out.Jobs, time.Now()) })
+		return show(c, *output, out, func(w io.Writer) error { return errors.Join(printJobs(w, out.Jobs, time.Now()), printQueued(w, out.Jobs)) })
 	}
 	return c
 }
@@ -56,6 +58,26 @@ func printJobs(w io.Writer, jobs []api.Job, now time.Time) error {
 		})
 	}
 	return grid(w, []string{"JOB", "STATE", "TASKS", "DONE", "COST SO FAR", "AGE", "ID"}, rows, 3, 4, 5)
+}
+
+// printQueued says why jobs are still queued: what they wait for, or why they have no place.
+func printQueued(w io.Writer, jobs []api.Job) error {
+	shown := 0
+	for _, j := range jobs {
+		if j.State != purser.JobQueued || j.Reason == "" {
+			continue
+		}
+		if shown++; shown > maxRows {
+			break
+		}
+		if shown == 1 {
+			_, _ = fmt.Fprintln(w)
+		}
+		if _, err := fmt.Fprintf(w, "%s/%s: %s\n", j.Project, j.Name, j.Reason); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // counts writes the tasks of a job as running/all with what needs attention.
