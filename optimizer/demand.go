@@ -22,6 +22,7 @@ type replica struct {
 	number int
 	left   int   // of its run, in leftSteps
 	wait   int64 // ns after Input.Now until which it may begin
+	stays  bool  // it runs where it could not come to
 }
 
 // demand is what one task group needs, before what is held is taken off.
@@ -30,6 +31,7 @@ type demand struct {
 	group    *purser.TaskGroup
 	job      *purser.Job
 	replicas []replica // training, by number
+	stays    []stayOn
 
 	// What stays from the held leases (keep mode).
 	base     []basePlacement
@@ -79,6 +81,7 @@ func (p *Problem) demands() ([]*demand, error) {
 					continue
 				}
 				p.setWaits(d)
+				p.setStays(d)
 			}
 			out = append(out, d)
 		}
@@ -137,6 +140,7 @@ type rawGroup struct {
 	onlyZone string
 	onlyName string
 	base     []basePlacement // of the one service that it is
+	stays    []stayOn
 	members  []member
 	fits     [][]int32 // by variant, the places where it can run
 	allowed  int       // offers that could serve it
@@ -179,7 +183,7 @@ func (p *Problem) rawGroups(demands []*demand) ([]*rawGroup, error) {
 // split hands the group's units to the raw groups that they belong to.
 func (d *demand) split(byKey map[string]*rawGroup) error {
 	if d.group.Kind == purser.Inference {
-		raw, err := d.raw(byKey, leftSteps, 0, 0)
+		raw, err := d.raw(byKey, leftSteps, 0, 0, nil)
 		if err == nil {
 			raw.members = append(raw.members, member{key: d.key})
 		}
@@ -191,7 +195,7 @@ func (d *demand) split(byKey map[string]*rawGroup) error {
 			m.replicas = append(m.replicas, r.number)
 			left = max(left, r.left)
 		}
-		raw, err := d.raw(byKey, left, int64(len(m.replicas)), wait)
+		raw, err := d.raw(byKey, left, int64(len(m.replicas)), wait, d.stays)
 		if err == nil {
 			raw.members = append(raw.members, m)
 		}
@@ -200,8 +204,11 @@ func (d *demand) split(byKey map[string]*rawGroup) error {
 	alike := map[replica]*rawGroup{}
 	for _, r := range d.replicas {
 		like := replica{left: r.left, wait: r.wait}
+		if r.stays {
+			like = r
+		}
 		if alike[like] == nil {
-			raw, err := d.raw(byKey, r.left, 1, r.wait)
+			raw, err := d.raw(byKey, r.left, 1, r.wait, d.staysOf(r))
 			if err != nil {
 				return err
 			}
@@ -213,7 +220,7 @@ func (d *demand) split(byKey map[string]*rawGroup) error {
 }
 
 // raw finds or makes the raw group of such units.
-func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64) (*rawGroup, error) {
+func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64, stays []stayOn) (*rawGroup, error) {
 	k := rawKey{Group: *d.group, Priority: d.job.Priority, Left: left, N: n, Wait: wait, OnlyZone: d.onlyZone, OnlyName: d.onlyName}
 	k.Group.Name, k.Group.Run, k.Group.Port, k.Group.Retries = "", purser.Run{}, 0, 0
 	k.Group.CanWait = 0
@@ -225,14 +232,17 @@ func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64) (*rawG
 	if len(d.base) > 0 && d.group.Kind == purser.Inference {
 		k.Unique = string(d.job.ID) + "/" + d.group.Name
 	}
+	if len(stays) > 0 {
+		k.Unique = fmt.Sprintf("%s/%s/%d", d.job.ID, d.group.Name, stays[0].replica)
+	}
 	text, err := json.Marshal(k)
 	if err != nil {
 		return nil, purser.Wrap(purser.KindInvalid, "optimizer.NewProblem", err)
 	}
 	raw := byKey[string(text)]
 	if raw == nil {
-		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, wait: wait, onlyZone: d.onlyZone, onlyName: d.onlyName}
-		if k.Unique != "" {
+		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, wait: wait, stays: stays, onlyZone: d.onlyZone, onlyName: d.onlyName}
+		if k.Unique != "" && len(stays) == 0 {
 			raw.base = d.base
 		}
 		byKey[string(text)] = raw

@@ -81,6 +81,9 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 	case !g.group.DiskFits(*v, pl.offer.Shape):
 		return stageDisk, purser.ReasonDisk
 	}
+	if g.staysOn(pl, v.Name) {
+		return stageAllowed, ""
+	}
 	if reason := p.in.Atlas.Allows(g.group, pl.offer); reason != "" {
 		return stageWhere, reason
 	}
