@@ -85,7 +85,7 @@ type Waiting struct {
 	Offer    OfferID   `json:"offer"`
 	Start    time.Time `json:"start"`          // when they are expected to begin
 	Latest   time.Time `json:"latest"`         // when they stop waiting, and take what is cheapest then
-	Cost     Money     `json:"cost_usd"`       // their part of their machines, and their data
+	Cost     Money     `json:"cost_usd"`       // their part of what their machines count in the objective, and their data
 	Saves    Money     `json:"saves_usd"`      // against their part of the cheapest machines that could be had now; 0 where there are none
 	Sure     float64   `json:"sure,omitempty"` // the share of such runs that keep the deadline; 0 without one
 }
