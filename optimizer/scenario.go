@@ -201,5 +201,8 @@ func LastTraining(in Input, plan purser.Plan) (last time.Duration) {
 		}
 		last = max(last, min(longest, l.Duration))
 	}
+	for _, l := range plan.Later {
+		last = max(last, l.Start.Sub(in.Now)+l.Duration)
+	}
 	return last
 }

@@ -152,6 +152,9 @@ func TestWaitingSaysWhatItSaves(t *testing.T) {
 	_, plan := planOf(t, newSolver(t), in, littleWork())
 	want := purser.MoneyOf(0.1)
 	saves := purser.MoneyOf(4*63.0/60) - want
+	if last := optimizer.LastTraining(in, plan); last != 3*time.Hour {
+		t.Errorf("the last training ends after %s", last)
+	}
 	if len(plan.Waiting) != 1 || plan.Waiting[0].Cost != want || plan.Waiting[0].Saves != saves {
 		t.Errorf("want a cost of %s and a saving of %s\n%s", want, saves, text(plan))
 	}
