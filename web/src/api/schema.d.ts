@@ -1270,6 +1270,14 @@ export interface components {
             size_gb?: number;
             storage?: string;
         };
+        PurserDemandHours: {
+            /** Format: double */
+            demand_rps: number;
+            /** Format: int64 */
+            from_minute: number;
+            /** Format: int64 */
+            to_minute: number;
+        };
         PurserEvent: {
             actor: string;
             /** Format: date-time */
@@ -1461,6 +1469,7 @@ export interface components {
             data?: components["schemas"]["PurserData"];
             /** Format: date-time */
             deadline?: string;
+            demand_hours?: components["schemas"]["PurserDemandHours"][] | null;
             /** Format: double */
             demand_rps?: number;
             gang?: boolean;
@@ -1483,6 +1492,7 @@ export interface components {
             /** Format: int64 */
             run_time_ns?: number;
             survive?: components["schemas"]["PurserSurvive"];
+            time_zone?: string;
             users?: components["schemas"]["PurserUsers"][] | null;
             variants: components["schemas"]["PurserVariant"][] | null;
             where?: components["schemas"]["PurserWhere"];
