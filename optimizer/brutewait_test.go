@@ -244,7 +244,7 @@ func drawWaiting(t *rapid.T) (in optimizer.Input, todo []purser.Job) {
 func TestTinyWaitingIsOptimal(t *testing.T) {
 	rt := newSolver(t)
 	seen, waited, optimal := 0, 0, 0
-	checkFew(t, 400, func(t *rapid.T) {
+	checkFew(t, 200, func(t *rapid.T) {
 		in, todo := drawWaiting(t)
 		b := &bruteWait{in: in, todo: todo}
 		b.run()

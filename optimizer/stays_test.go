@@ -52,7 +52,7 @@ func TestWhatCouldNotComeMayStay(t *testing.T) {
 // Whatever prices and time do to what runs, with or without moves there is a plan.
 func TestPlansOfWhatRunsHold(t *testing.T) {
 	rt := newSolver(t)
-	checkFew(t, 40, func(t *rapid.T) {
+	checkFew(t, 15, func(t *rapid.T) {
 		in := drawPatience(t)
 		in.Quotas, in.Hazard = nil, hazardOfSpot(rapid.SampledFrom([]float64{0.01, 0.1, 1}).Draw(t, "hazard"))
 		_, plan := planOf(t, rt, in, littleWork())

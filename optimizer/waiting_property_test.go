@@ -152,7 +152,7 @@ func auditWaiting(in optimizer.Input, plan purser.Plan) error {
 func TestPlansThatWaitHold(t *testing.T) {
 	rt := newSolver(t)
 	waited := 0
-	checkFew(t, 60, func(t *rapid.T) {
+	checkFew(t, 25, func(t *rapid.T) {
 		in := drawPatience(t)
 		_, plan := planOf(t, rt, in, littleWork())
 		if err := auditWaiting(in, plan); err != nil {
@@ -193,7 +193,7 @@ func TestPlansThatWaitHold(t *testing.T) {
 // Once a plan's machines run, what waits waits on, and nothing that runs is moved for it by a planning sweep.
 func TestPlansThatWaitGoOn(t *testing.T) {
 	rt := newSolver(t)
-	checkFew(t, 25, func(t *rapid.T) {
+	checkFew(t, 12, func(t *rapid.T) {
 		in := drawPatience(t)
 		in.Quotas = nil
 		_, plan := planOf(t, rt, in, littleWork())

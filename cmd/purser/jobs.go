@@ -40,7 +40,9 @@ func newJobs() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return show(c, *output, out, func(w io.Writer) error { return errors.Join(printJobs(w, out.Jobs, time.Now()), printQueued(w, out.Jobs)) })
+		return show(c, *output, out, func(w io.Writer) error {
+			return errors.Join(printJobs(w, out.Jobs, time.Now()), printQueued(w, out.Jobs))
+		})
 	}
 	return c
 }
