@@ -9,6 +9,7 @@ type Admission struct {
 	Plan     PlanID
 	At       time.Time
 	Launch   []Lease            // new leases, planned; ids are given
+	Sizes    []GangSize         // how many replicas gangs have from now on, before anything is placed
 	Place    []TaskPlacement    // queued tasks onto leases
 	Start    []TaskPlacement    // replicas of services that have no live task yet: new tasks, placed at once
 	Moves    []Move             // live tasks to other leases
@@ -16,6 +17,15 @@ type Admission struct {
 	Drain    []LeaseID          // launching or running leases that the plan has no use for
 	Stop     []TaskID           // live tasks of services that are no longer needed
 	Reasons  map[LeaseID]string // why, for Withdraw and Drain
+}
+
+// GangSize settles how many replicas a waiting gang has. Replicas that have no task
+// get one, in the queue, and tasks of higher numbers are no longer needed.
+type GangSize struct {
+	Job      JobID
+	Group    string
+	Replicas int
+	New      map[int]TaskID // ids of the tasks to be made, by replica
 }
 
 // TaskPlacement puts one task on a lease.

@@ -2,7 +2,6 @@ package purser
 
 import (
 	"fmt"
-	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,6 +57,8 @@ type TaskGroup struct {
 	Variants []Variant `json:"variants"`           // the ways to run one replica; at least one
 	Replicas int       `json:"replicas,omitempty"` // copies; for inference 0 lets the demand decide
 	Gang     bool      `json:"gang,omitempty"`     // all replicas or none, in one zone
+	Sizes    []int     `json:"sizes,omitempty"`    // of a gang: copies that the plan chooses from, ascending, Replicas being the least; empty: Replicas
+	Scaling  Scaling   `json:"scaling,omitzero"`   // training: what n replicas together keep of their speed
 
 	// MinQuality is the accuracy floor, in the unit of Variant.Quality: variants below it are not run. 0: none.
 	MinQuality float64 `json:"min_quality,omitempty"`
@@ -83,9 +84,15 @@ type TaskGroup struct {
 	Users      []Users    `json:"users,omitempty"`
 	MaxLatency MaxLatency `json:"max_latency,omitzero"`
 
-	Where Where `json:"where,omitzero"`
-	Run   Run   `json:"run"`
-	Data  Data  `json:"data,omitzero"`
+	// Stages.
+	After    []string `json:"after,omitempty"`     // groups of the job that have to succeed before this one begins
+	OutputGB float64  `json:"output_gb,omitempty"` // 10⁹ bytes that it leaves where it ran, and that each replica of a group after it reads
+
+	Where    Where    `json:"where,omitzero"`
+	Run      Run      `json:"run"`
+	Data     Data     `json:"data,omitzero"`
+	Exchange Exchange `json:"exchange,omitzero"` // training: what it tells an aggregator and is told
+	Inputs   []Data   `json:"inputs,omitempty"`  // what earlier stages have left, and where; filled in for a plan, not by users
 }
 
 // Variant is one way to run a replica: a model form on an accelerator shape.
@@ -96,7 +103,8 @@ type Variant struct {
 	DeviceMemoryMiB int64        `json:"device_memory_mib,omitempty"` // least memory of a whole device; 0: any
 	MilliCPU        int64        `json:"milli_cpu,omitempty"`
 	MemoryMiB       int64        `json:"memory_mib,omitempty"`
-	Throughput      float64      `json:"throughput,omitempty"` // per replica: work per hour (training), requests per second (inference)
+	Throughput      float64      `json:"throughput,omitempty"` // per replica: work per hour (training), requests per second (inference); of a variant with stages, of all its stages together
+	Stages          int          `json:"stages,omitempty"`     // replicas that hold one copy of the model together, a part each (training); 0 and 1: it is whole
 	Quality         float64      `json:"quality,omitempty"`    // what the user measured of this form of the model, more is better: 0.912
 }
 
@@ -162,19 +170,6 @@ type File struct {
 	Mode    uint32 `json:"mode,omitempty"` // permission bits; 0 means 0644
 }
 
-// RunTimeOn is how long one replica of the group runs on v. With Work, it is
-// T = W / (n·θ): the work shared by the n replicas. A service has no end: 0.
-func (g TaskGroup) RunTimeOn(v Variant) time.Duration {
-	if g.Kind == Inference {
-		return 0
-	}
-	if g.Work > 0 && v.Throughput > 0 {
-		h := g.Work / (float64(max(g.Replicas, 1)) * v.Throughput)
-		return time.Duration(math.Ceil(h * float64(time.Hour)))
-	}
-	return g.RunTime
-}
-
 var nameForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$`)
 
 // ValidName says whether s can name a project, a job or a group: up to 63 of
@@ -186,6 +181,7 @@ const (
 	MaxReplicasPerGroup = 100_000
 	MaxGroupsPerJob     = 1_000
 	MaxVariantsPerGroup = 200
+	MaxStages           = 1_000
 	maxAmount           = 1e12
 
 	// MaxWait is the longest that a training group can be let wait.
@@ -219,7 +215,7 @@ func (j Job) Check() error {
 			return err
 		}
 	}
-	return nil
+	return j.checkStages()
 }
 
 func fieldError(path, message string) error {
@@ -288,15 +284,17 @@ func (g TaskGroup) checkTraining(bad func(field, message string) error) error {
 		return bad("run_time", "give a run time, or work and a throughput for each variant: Purser does not guess")
 	case g.Demand != 0 || len(g.DemandHours) > 0 || g.TimeZone != "" || g.Survive.Level != "":
 		return bad("demand_rps", "demand and failover belong to inference groups")
+	case g.Exchange.check() != "":
+		return bad("exchange", g.Exchange.check())
 	case g.Checkpoint.Every < 0 || g.Checkpoint.Cost < 0 || g.Checkpoint.Restart < 0:
 		return bad("checkpoint", "checkpoint times must not be negative")
 	}
 	for i, v := range g.Variants {
-		if g.RunTime == 0 && v.Throughput == 0 {
+		if (g.RunTime == 0 || g.Varies()) && v.Throughput == 0 {
 			return bad(fmt.Sprintf("variants[%d].throughput", i), "work needs a throughput for each variant")
 		}
 	}
-	return nil
+	return g.checkGang(bad)
 }
 
 func (g TaskGroup) checkInference(bad func(field, message string) error) error {
@@ -305,8 +303,12 @@ func (g TaskGroup) checkInference(bad func(field, message string) error) error {
 		return bad("demand_rps", "demand is a number of requests per second, not negative")
 	case g.Demand == 0 && g.Replicas == 0:
 		return bad("demand_rps", "give a demand in requests per second, or a number of replicas")
-	case g.Gang:
+	case g.Gang, len(g.Sizes) > 0:
 		return bad("gang", "an inference group cannot be a gang")
+	case g.Scaling.Given():
+		return bad("scaling", "scaling belongs to training groups")
+	case g.Exchange != Exchange{}:
+		return bad("exchange", "rounds of federated training belong to training groups")
 	case !(g.Headroom >= 0 && g.Headroom <= 100):
 		return bad("headroom", "headroom is a share such as 0.2, between 0 and 100")
 	case !(g.Survive.Share >= 0 && g.Survive.Share <= 1):
@@ -327,6 +329,9 @@ func (g TaskGroup) checkInference(bad func(field, message string) error) error {
 	for i, v := range g.Variants {
 		if g.Demand > 0 && v.Throughput == 0 {
 			return bad(fmt.Sprintf("variants[%d].throughput", i), "a demand needs the requests per second that one replica of each variant serves")
+		}
+		if v.Stages > 1 {
+			return bad(fmt.Sprintf("variants[%d].stages", i), "a replica of a service is one machine: its model is split over devices, not over machines")
 		}
 	}
 	return g.checkHours(bad)
@@ -355,6 +360,8 @@ func (v Variant) check(at string) error {
 		return bad("throughput", "a throughput is a number, not negative")
 	case !(v.Quality >= 0 && v.Quality <= maxAmount):
 		return bad("quality", "a quality is a number, not negative; more is better")
+	case v.Stages < 0 || v.Stages > MaxStages:
+		return bad("stages", fmt.Sprintf("stages lie between 1 and %d", MaxStages))
 	}
 	if v.Accelerator != "" {
 		if _, ok := AcceleratorNamed(v.Accelerator); !ok {

@@ -144,7 +144,7 @@ func (g *TaskGroup) DiskFits(v Variant, s Shape) bool {
 // moving its data, reading it where it is cold, and keeping its checkpoint with the machine's provider. What the data costs where
 // it lies is paid whether or not the group runs, and is not in it.
 func (g *TaskGroup) ExtraCost(o Offer, run time.Duration) Money {
-	cost := g.Data.Egress(o)
+	cost := g.Egress(o)
 	if g.Data.Storage == StorageCold && g.Data.Provider != "" {
 		cost += MoneyOf(g.Data.SizeGB * storageOf(g.Data.Provider).retrieval)
 	}

@@ -53,6 +53,7 @@ type Task struct {
 	State      TaskState    `json:"state"`
 	Lease      LeaseID      `json:"lease,omitempty"`
 	Variant    string       `json:"variant,omitempty"`
+	World      int          `json:"world,omitempty"` // replicas of the gang that it is of, where the plan decides how many; 0: as many as its group has
 	Devices    MilliDevices `json:"milli_devices,omitempty"`
 	MilliCPU   int64        `json:"milli_cpu,omitempty"`
 	MemoryMiB  int64        `json:"memory_mib,omitempty"`

@@ -57,7 +57,7 @@ func TestTaskRunsByTheContract(t *testing.T) {
 	want := []string{
 		"set-up", "brought", "tool", "CUDA_VISIBLE_DEVICES=0,1", "KEPT=yes", "MY_VAR=a b", "PURSER_ATTEMPT=3", "PURSER_CHECKPOINT_DIR=" + checkpoint,
 		"PURSER_DEVICES=0,1", "PURSER_GROUP=train", "PURSER_JOB=j", "PURSER_JOB_ID=job-1", "PURSER_LEASE=lease-1", "PURSER_PROJECT=p",
-		"PURSER_REPLICA=2", "PURSER_REPLICAS=5", "PURSER_TASK=task-1", "PURSER_VARIANT=v",
+		"PURSER_REPLICA=2", "PURSER_REPLICAS=5", "PURSER_STAGES=1", "PURSER_TASK=task-1", "PURSER_VARIANT=v",
 	}
 	for i := range want {
 		want[i] = "stdout: " + want[i]

@@ -23,7 +23,9 @@
 // saves a checkpoint on SIGTERM usually ends with 0.
 //
 // What a task's environment holds: PURSER_JOB, PURSER_PROJECT, PURSER_GROUP,
-// PURSER_REPLICA (from 0), PURSER_REPLICAS, PURSER_ATTEMPT (from 1), PURSER_VARIANT,
+// PURSER_REPLICA (from 0), PURSER_REPLICAS (of a gang of several sizes, in the size
+// that it has), PURSER_STAGES (replicas that hold one copy of the model together;
+// replica r holds stage r mod stages), PURSER_ATTEMPT (from 1), PURSER_VARIANT,
 // PURSER_TASK, PURSER_LEASE, PURSER_DEVICES (numbers with commas between; a share of
 // a device has that device's number), CUDA_VISIBLE_DEVICES (the same, for GPUs; empty
 // hides the others from a task without any), PURSER_CHECKPOINT_DIR (one per job, group

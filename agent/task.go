@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,8 @@ func environment(lease purser.LeaseID, s api.TaskSpec, f folders, g grant, port 
 	set("PURSER_PROJECT", s.Project)
 	set("PURSER_GROUP", group.Name)
 	set("PURSER_REPLICA", itoa(s.Task.Replica))
-	set("PURSER_REPLICAS", itoa(max(group.Replicas, 1)))
+	set("PURSER_REPLICAS", itoa(cmp.Or(s.Task.World, max(group.Replicas, 1))))
+	set("PURSER_STAGES", itoa(group.StagesOf(s.Task.Variant)))
 	set("PURSER_ATTEMPT", itoa(s.Task.Attempt))
 	set("PURSER_VARIANT", s.Task.Variant)
 	set("PURSER_TASK", string(s.Task.ID))

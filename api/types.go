@@ -80,8 +80,10 @@ type Group struct {
 	Name     string           `json:"name"`
 	Kind     purser.GroupKind `json:"kind"`
 	Replicas int              `json:"replicas"`
+	Sizes    []int            `json:"sizes,omitempty"` // of a gang whose number of replicas the plan decides; Replicas is the least
 	Gang     bool             `json:"gang,omitempty"`
 	Demand   float64          `json:"demand_rps,omitempty"`
+	After    []string         `json:"after,omitempty"` // groups of the job that it waits for
 	Variants []string         `json:"variants"`
 }
 

@@ -90,11 +90,14 @@ func (a *App) jobView(j purser.Job, f postgres.JobFigures, waiting map[purser.Jo
 		}
 	}
 	for _, g := range j.Groups {
-		group := api.Group{Name: g.Name, Kind: g.Kind, Replicas: g.Replicas, Gang: g.Gang, Demand: demandAt(g, a.now()), Variants: []string{}}
+		group := api.Group{Name: g.Name, Kind: g.Kind, Replicas: g.Replicas, Sizes: g.Sizes, After: g.After, Gang: g.Gang, Demand: demandAt(g, a.now()), Variants: []string{}}
 		for _, x := range g.Variants {
 			group.Variants = append(group.Variants, x.Name)
 		}
 		v.Groups = append(v.Groups, group)
+	}
+	if v.State == purser.JobSucceeded {
+		v.Progress = 1 // a gang may have let go of replicas on its way
 	}
 	if v.State == purser.JobQueued && v.Reason == "" {
 		v.Reason = waiting[j.ID]

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -19,7 +20,7 @@ const attendMember = 100 * time.Millisecond
 // another's part to start them all (that of the lowest replica, so that it is asked for once).
 func (a *App) gang(ctx context.Context, l purser.Lease, c *cluster, s postgres.TaskSpec) (members []providers.Member, alone bool, err error) {
 	runner, ok := providers.As[providers.GangRunner](a.providers[l.Holder])
-	if !ok || !s.Group.Gang || s.Group.Replicas < 2 {
+	if !ok || !s.Group.Gang || cmp.Or(s.Task.World, s.Group.Replicas) < 2 {
 		return nil, true, nil
 	}
 	tasks, err := a.db.Tasks(ctx, postgres.TaskFilter{Job: s.Task.Job, Live: true})

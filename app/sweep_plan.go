@@ -33,7 +33,7 @@ type lastPlan struct {
 
 // nothingIn says that an admission changes nothing.
 func nothingIn(a purser.Admission) bool {
-	return len(a.Launch)+len(a.Place)+len(a.Start)+len(a.Moves)+len(a.Withdraw)+len(a.Drain)+len(a.Stop) == 0
+	return len(a.Launch)+len(a.Sizes)+len(a.Place)+len(a.Start)+len(a.Moves)+len(a.Withdraw)+len(a.Drain)+len(a.Stop) == 0
 }
 
 // plan places what waits. Everything that runs stays where it is: moving is the
@@ -173,6 +173,9 @@ func (a *App) input(snap postgres.Snapshot, offers []purser.Offer, keep bool) op
 	in.Held = heldLeases(snap, price)
 	in.Atlas = a.limits.Atlas
 	in.Needs = needs(snap, in.Held, now)
+	for _, s := range snap.Stages {
+		in.Stages = append(in.Stages, optimizer.Stage{Job: s.Job, Group: s.Group, Outputs: s.Places})
+	}
 	// What stands in for machines is bounded.
 	limit := purser.Quota{Name: "machines of this host", Unit: purser.QuotaMachines, Limit: int64(max(0, a.config.MaxMachines))}
 	if !a.rehearsal {
@@ -287,9 +290,11 @@ func needs(snap postgres.Snapshot, held []optimizer.Held, now time.Time) []optim
 			}
 		}
 	}
+	live := map[string][]purser.Task{}
 	for _, t := range snap.Tasks {
 		k := string(t.Job) + "/" + t.Group
 		n := byGroup[k]
+		live[k] = append(live[k], t)
 		if n == nil || t.Stop || (t.State != purser.TaskQueued && !standing[t.Lease]) {
 			continue
 		}
@@ -300,6 +305,9 @@ func needs(snap postgres.Snapshot, held []optimizer.Held, now time.Time) []optim
 	}
 	out := make([]optimizer.Need, 0, len(order))
 	for _, k := range order {
+		if groups[k].Varies() {
+			byGroup[k].World = purser.WorldOf(live[k])
+		}
 		out = append(out, *byGroup[k])
 	}
 	return out
@@ -311,7 +319,7 @@ func shareLeft(g purser.TaskGroup, t purser.Task, now time.Time) float64 {
 	done := t.Progress
 	if done == 0 && t.State == purser.TaskRunning && !t.StartedAt.IsZero() {
 		for _, v := range g.Variants {
-			if whole := g.RunTimeOn(v); v.Name == t.Variant && whole > 0 {
+			if whole := g.AsRun(t).RunTimeOn(v); v.Name == t.Variant && whole > 0 {
 				done = float64(now.Sub(t.StartedAt)) / float64(whole)
 			}
 		}

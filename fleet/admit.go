@@ -46,7 +46,8 @@ type AdmitInput struct {
 //     that the plan serves the whole group.
 //   - Nothing is placed where no room is left: a plan may count on room that a task
 //     has not left yet. Such a task waits for the next plan.
-//   - The replicas of a gang go together or not at all.
+//   - The replicas of a gang go together or not at all. One that waits as a whole
+//     gets the size that the plan has; one that runs keeps its own.
 //   - A new lease is made only if something goes to it. A lease that the plan has no
 //     use for, and that no task is on or moving to, is withdrawn or drained.
 func Admit(in AdmitInput) purser.Admission {
@@ -66,6 +67,9 @@ func Admit(in AdmitInput) purser.Admission {
 		case g.Kind == purser.Inference:
 			a.service(key)
 		default:
+			if g.Varies() && !a.size(key) {
+				continue
+			}
 			a.train(key, g.Gang)
 		}
 	}

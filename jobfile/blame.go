@@ -28,6 +28,10 @@ var nounFields = map[string][]string{
 	"variants":               {"variants", "any_of", "accelerators"},
 	"devices":                {"accelerators"},
 	"accelerator":            {"accelerators"},
+	"sizes":                  {"replicas"},
+	"output_gb":              {"output"},
+	"exchange":               {"federated"},
+	"gang":                   {"gang", "replicas"},
 }
 
 // find gives the value of the file that a path of the noun came from: the field

@@ -17,7 +17,11 @@ type group struct {
 	shape   shape
 	entries []entry
 	demand  rate
-	origins []int // for each variant of the noun, the entry that it came from
+	model   purser.Model
+
+	federated federated
+	base      string // the name that the file gives it
+	origins   []int  // for each variant of the noun, the entry that it came from
 }
 
 // commonFields may stand in every group.
@@ -37,10 +41,6 @@ func commonFields(variants table[entry]) []field[group] {
 	fields = append(fields, lift(whereFields, func(g *group) *purser.Where { return &g.noun.Where })...)
 	fields = append(fields, lift(runFields, func(g *group) *purser.Run { return &g.noun.Run })...)
 	return append(fields,
-		field[group]{"replicas", func(_ *reader, g *group, v value) (err error) {
-			g.noun.Replicas, err = v.integer(0, purser.MaxReplicasPerGroup)
-			return
-		}},
 		field[group]{"min_quality", func(_ *reader, g *group, v value) error {
 			var err error
 			if g.noun.MinQuality, err = v.share(maxAmount); err == nil && g.noun.MinQuality == 0 {
@@ -48,15 +48,16 @@ func commonFields(variants table[entry]) []field[group] {
 			}
 			return err
 		}},
+		field[group]{"model", func(r *reader, g *group, v value) error { return readModel(r, g, v) }},
+		field[group]{"after", func(_ *reader, g *group, v value) (err error) { g.noun.After, err = readAfter(v); return }},
 		field[group]{"retries", func(_ *reader, g *group, v value) (err error) { g.noun.Retries, err = v.integer(0, 1000); return }},
 		field[group]{"data", func(r *reader, g *group, v value) error { return readData(r, &g.noun.Data, v) }},
 	)
 }
 
 func trainingFields() []field[group] {
-	shapes := lift([]field[shape]{runTimeField}, func(g *group) *shape { return &g.shape })
-	return append(shapes,
-		field[group]{"gang", func(_ *reader, g *group, v value) (err error) { g.noun.Gang, err = v.boolean(); return }},
+	shapes := lift([]field[shape]{runTimeField, stagesField}, func(g *group) *shape { return &g.shape })
+	return append(append(shapes, gangFields()...),
 		field[group]{"work", func(_ *reader, g *group, v value) error {
 			var err error
 			if g.noun.Work, err = v.number(0, maxAmount); err == nil && g.noun.Work == 0 {
@@ -72,6 +73,8 @@ func trainingFields() []field[group] {
 			}
 			return err
 		}},
+		field[group]{"federated", func(r *reader, g *group, v value) error { return readFederated(r, &g.federated, v) }},
+		field[group]{"output", func(_ *reader, g *group, v value) (err error) { g.noun.OutputGB, err = v.dataSize(); return }},
 		field[group]{"checkpoint", func(r *reader, g *group, v value) error { return readCheckpoint(r, &g.noun.Checkpoint, v) }},
 	)
 }
@@ -81,6 +84,10 @@ func inferenceFields() []field[group] {
 		{"demand", func(_ *reader, g *group, v value) (err error) { g.demand, err = v.rate(); return }},
 		{"demand_at", readDemandAt},
 		{"time_zone", func(_ *reader, g *group, v value) error { return readTimeZone(g, v) }},
+		{"replicas", func(_ *reader, g *group, v value) (err error) {
+			g.noun.Replicas, err = v.integer(0, purser.MaxReplicasPerGroup)
+			return
+		}},
 		{"headroom", func(_ *reader, g *group, v value) (err error) { g.noun.Headroom, err = v.share(100); return }},
 		{"survive", func(r *reader, g *group, v value) error { return readSurvive(r, &g.noun.Survive, v) }},
 		{"max_replicas", func(_ *reader, g *group, v value) (err error) {
@@ -109,7 +116,9 @@ func groupTable(kind purser.GroupKind, listForm bool) table[group] {
 		own, other, belongs = other, own, "%s belongs to training groups (train)"
 	}
 	for _, f := range other {
-		t.elsewhere[f.name] = fmt.Sprintf(belongs, f.name)
+		if !slices.ContainsFunc(own, func(o field[group]) bool { return o.name == f.name }) {
+			t.elsewhere[f.name] = fmt.Sprintf(belongs, f.name)
+		}
 	}
 	t.fields = append(commonFields(variants), own...)
 	if listForm {
@@ -241,8 +250,13 @@ func (g *group) finish(kind purser.GroupKind) error {
 	if err := g.times(); err != nil {
 		return err
 	}
+	defer g.settleGang()
 	for i := range g.entries {
-		for _, v := range g.entries[i].variants(unit) {
+		variants, err := g.variants(&g.entries[i], unit)
+		if err != nil {
+			return err
+		}
+		for _, v := range variants {
 			if err := g.addVariant(v, i); err != nil {
 				return err
 			}
@@ -275,6 +289,9 @@ func (g *group) addVariant(v purser.Variant, origin int) error {
 func (g *group) times() error {
 	if g.noun.Kind != purser.Training {
 		return nil
+	}
+	if err := g.needsWork(); err != nil {
+		return err
 	}
 	apart, least := false, time.Duration(0)
 	for _, e := range g.entries {

@@ -103,8 +103,15 @@ func (j *job) addGroup(r *reader, kind purser.GroupKind, base string, v value, l
 	if err := g.finish(kind); err != nil {
 		return err
 	}
-	j.groups = append(j.groups, g)
-	j.noun.Groups = append(j.noun.Groups, g.noun)
+	g.base = g.noun.Name
+	groups, err := g.atSites()
+	if err != nil {
+		return err
+	}
+	for _, one := range groups {
+		j.groups = append(j.groups, one)
+		j.noun.Groups = append(j.noun.Groups, one.noun)
+	}
 	return nil
 }
 
@@ -168,6 +175,7 @@ func (j *job) finish(r *reader) (purser.Job, error) {
 	if len(j.groups) == 0 {
 		return purser.Job{}, j.at.fail("add train: or serve: with what is to run", "the job has nothing to run")
 	}
+	j.spreadAfter()
 	if err := j.noun.Check(); err != nil {
 		return purser.Job{}, j.blame(err)
 	}

@@ -2,6 +2,7 @@ package jobfile
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,6 +39,9 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 		{"place", def(t, limits, "place"), placeTable.names()},
 		{"demand_at", def(t, job, "demand_at")["items"].(map[string]any), demandAtTable.names()},
 		{"data", def(t, job, "data"), dataTable.names()},
+		{"federated", def(t, job, "federated"), federatedTable.names()},
+		{"site", def(t, job, "site"), siteTable.names()},
+		{"model", def(t, job, "model"), modelTable.names()},
 		{"file", def(t, job, "file"), fileTable.names()},
 		{"the limits file", limits, limitsTable.names()},
 		{"quota", def(t, limits, "quota"), quotaTable.names()},
@@ -161,6 +165,27 @@ func generic(t *testing.T, path string) any {
 	}
 	if err := read(data, &v); err != nil {
 		t.Fatalf("%s: %v", path, err)
+	}
+	return named(v)
+}
+
+// named writes the keys of mappings as text, as JSON has them.
+func named(v any) any {
+	switch v := v.(type) {
+	case map[any]any:
+		out := map[string]any{}
+		for k, x := range v {
+			out[fmt.Sprint(k)] = named(x)
+		}
+		return out
+	case map[string]any:
+		for k, x := range v {
+			v[k] = named(x)
+		}
+	case []any:
+		for i, x := range v {
+			v[i] = named(x)
+		}
 	}
 	return v
 }

@@ -32,6 +32,7 @@ type shape struct {
 	throughput   rate
 	quality      float64
 	runTime      time.Duration
+	stages       int // 0: not said
 }
 
 // shapeFields may stand in a group and in a variant.
@@ -65,6 +66,9 @@ var runTimeField = field[shape]{"run_time", func(_ *reader, s *shape, v value) e
 	return err
 }}
 
+// stagesField belongs to training alone, too.
+var stagesField = field[shape]{"stages", func(_ *reader, s *shape, v value) (err error) { s.stages, err = v.integer(1, purser.MaxStages); return }}
+
 // entry is one line of any_of or variants.
 type entry struct {
 	at      value
@@ -86,9 +90,12 @@ func entryTable(kind purser.GroupKind) table[entry] {
 	pick := func(e *entry) *shape { return &e.shape }
 	t.fields = append(t.fields, lift(shapeFields, pick)...)
 	if kind == purser.Training {
-		t.fields = append(t.fields, lift([]field[shape]{runTimeField}, pick)...)
+		t.fields = append(t.fields, lift([]field[shape]{runTimeField, stagesField}, pick)...)
 	} else {
-		t.elsewhere = map[string]string{"run_time": "a run time belongs to training groups; a service has a throughput"}
+		t.elsewhere = map[string]string{
+			"run_time": "a run time belongs to training groups; a service has a throughput",
+			"stages":   "stages belong to training groups; a replica of a service is one machine",
+		}
 	}
 	return t
 }
@@ -147,6 +154,7 @@ func (e *entry) inherit(group shape, has written) {
 	take("device_memory", func() { e.shape.deviceMemory = group.deviceMemory })
 	take("throughput", func() { e.shape.throughput = group.throughput })
 	take("quality", func() { e.shape.quality = group.quality })
+	take("stages", func() { e.shape.stages = group.stages })
 	take("run_time", func() { e.shape.runTime = group.runTime })
 }
 
@@ -156,6 +164,9 @@ func (e *entry) variants(unit time.Duration) []purser.Variant {
 	v := purser.Variant{
 		Name: e.name, DeviceMemoryMiB: e.shape.deviceMemory, MilliCPU: e.shape.milliCPU,
 		MemoryMiB: e.shape.memory, Throughput: e.shape.throughput.in(unit), Quality: e.shape.quality,
+	}
+	if e.shape.stages > 1 {
+		v.Stages = e.shape.stages
 	}
 	if len(e.shape.models) == 0 {
 		if v.Name == "" {

@@ -203,10 +203,10 @@ func (a *assembly) choices(c int) [][]part {
 		for _, g := range a.k.t.gangs[c] {
 			short := int64(0)
 			if tg, ok := a.k.t.index[targetKey{cl.variants[g.variant].item, g.zone}]; ok && int(tg) < len(a.k.need) {
-				short = a.k.need[tg] / cl.gang
+				short = a.k.need[tg] / cl.variants[g.variant].gang
 			}
 			for range g.n - short {
-				out = append(out, []part{{g.variant, g.zone, cl.gang}})
+				out = append(out, []part{{g.variant, g.zone, cl.variants[g.variant].gang}})
 			}
 		}
 	case !cl.plain:

@@ -126,8 +126,8 @@ func (r *relaxed) addMissed(total *big.Int, d *duals, keep []int64) {
 		rows[r.services[i].class] = r.services[i].rest[r.services[i].fastest]
 	}
 	for c := range r.p.classes {
-		if rows[c] < 0 {
-			continue
+		if rows[c] < 0 || p.classes[c].sizes {
+			continue // what a gang of several sizes is worth knows of missing it
 		}
 		worth := mulUp(d.rows[rows[c]], keep[c], proofShift)
 		cost := int64(math.Floor(r.unit * p.missWeight(p.classes[c].level))) // where they are counted

@@ -13,6 +13,7 @@ import (
 // that are offered or held, within their room, limits and quotas; keeps gangs together and services alive; and costs what it says.
 func Check(p *Problem, plan purser.Plan) error {
 	c := &checker{p: p, plan: plan, placed: map[groupKey][]placedOn{}, seen: map[replicaName]bool{}, unplaced: map[groupKey]int{}}
+	c.countPlaced()
 	for _, step := range []func() error{c.machines, c.later, c.supply, c.supplyLater, c.groups, c.money, c.waits} {
 		if err := step(); err != nil {
 			return err
@@ -28,6 +29,7 @@ type checker struct {
 	seen     map[replicaName]bool
 	unplaced map[groupKey]int
 	spans    []int64 // by lease: ns that its longest placement runs within the horizon
+	world    map[groupKey]int
 }
 
 // placedOn is one placement with where it is.
@@ -106,19 +108,16 @@ func (c *checker) placementFrom(pl purser.Placement, l purser.PlannedLease, h He
 	stays := slices.Contains(h.Placements, pl)
 	left := c.p.leftOf(key, pl.Replica)
 	if stays && c.p.in.KeepPlacements {
-		span := int64(0)
-		for i := range group.Variants {
-			if i == v || v < 0 {
-				_, s := c.p.spans(group, group.Variants[i], left, c.p.machineOf(l.Offer))
-				span = max(span, s)
-			}
-		}
-		return span, nil
+		return c.p.spanOfKept(group, v, c.p.worldOf(key), left, l.Offer), nil
 	}
 	if v < 0 || sizeOf(group.Variants[v]) != placedSize(pl) {
 		return 0, wrong("%s runs no variant of its group (%s)", name, pl.Variant)
 	}
-	full, span := c.p.spans(group, group.Variants[v], left, c.p.machineOf(l.Offer))
+	sized, err := c.sizeOf(key, v)
+	if err != nil {
+		return 0, err
+	}
+	full, span := c.p.spans(&sized, group.Variants[v], left, c.p.machineOf(l.Offer))
 	if stays {
 		return span, nil
 	}
@@ -190,6 +189,12 @@ func (c *checker) groups() error {
 		for g := range c.p.jobs[j].Groups {
 			key := groupKey{j, g}
 			var err error
+			if c.p.blocked[key] {
+				if len(c.placed[key])+c.unplaced[key] > 0 {
+					return wrong("%s has a place before the groups that it waits for have ended", c.p.name(key))
+				}
+				continue
+			}
 			if c.p.jobs[j].Groups[g].Kind == purser.Training {
 				err = c.training(key)
 			} else {
@@ -205,6 +210,9 @@ func (c *checker) groups() error {
 
 // training checks a training group: each live replica is placed or missed, and a gang is in one zone, on one variant, all or none.
 func (c *checker) training(key groupKey) error {
+	if c.p.sizeIsOpen(key) {
+		return c.openGang(key)
+	}
 	live := c.p.liveReplicas(key)
 	placed := c.placed[key]
 	name := c.p.name(key)
@@ -303,7 +311,7 @@ func (p *Problem) leftOf(key groupKey, number int) int {
 	if !given {
 		share = 1
 	}
-	if group.Gang && len(n.Replicas) > 1 {
+	if group.Gang && (len(n.Replicas) > 1 || group.Varies()) {
 		for _, r := range n.Replicas {
 			s, ok := n.Left[r]
 			if !ok {

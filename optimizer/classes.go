@@ -24,8 +24,8 @@ const (
 // class is a set of units that are equal to the search.
 type class struct {
 	kind     classKind
-	level    int   // of priority; 0 goes first
-	gang     int64 // replicas of a unit; 1 for single ones and services
+	level    int  // of priority; 0 goes first
+	sizes    bool // gangs, and the plan decides how many replicas each has
 	variants []variant
 	members  []member
 	least    int64       // replicas that a unit needs at the least
@@ -43,6 +43,7 @@ type variant struct {
 	size   amounts
 	span   int64   // ns within the horizon
 	rate   float64 // of a service
+	gang   int64   // replicas of a unit that is run this way; 1 for single ones and services
 	item   int32   // its index in Problem.items
 	places []int32 // where it can run, ascending
 	extra  []int64 // nano-USD a replica beside its machine, by place: for its data, and for waiting
@@ -123,6 +124,9 @@ func (p *Problem) numberItems() {
 			vt := &cl.variants[v]
 			vt.item = int32(len(p.items))
 			vt.most = cl.least
+			if cl.kind == kindGang {
+				vt.most = vt.gang
+			}
 			if cl.kind == kindService && vt.rate > 0 {
 				vt.most = max(vt.most, int64(math.Ceil(cl.need.rate/vt.rate-rateSlack)))
 			}
@@ -145,41 +149,49 @@ func compareKeys(a, b groupKey) int {
 
 // classOf makes the class of one raw group; ok is false when nothing of it needs or can have a place.
 func (p *Problem) classOf(g *rawGroup, level int) (c class, ok bool) {
-	c = class{kind: kindSingle, level: level, gang: 1, members: g.members}
+	c = class{kind: kindSingle, level: level, members: g.members}
+	gang := int64(1)
 	switch {
 	case g.group.Kind == purser.Inference:
 		c.kind, c.need = kindService, needOf(g.group)
 	case g.n > 1:
-		c.kind, c.gang = kindGang, g.n
+		c.kind, gang = kindGang, g.n
+	case g.n == 0:
+		c.settleSizes(g.ways)
 	}
-	for i, v := range g.group.Variants {
+	for i := range g.ways {
+		w := g.ways[i]
+		if g.n > 0 || c.kind == kindService {
+			w.n = gang
+		}
 		if len(g.fits[i]) == 0 {
 			continue
 		}
-		c.variants = append(c.variants, p.variantsOf(g, v, g.fits[i])...)
+		c.variants = append(c.variants, p.variantsOf(g, &w, g.fits[i])...)
 	}
 	if c.kind == kindService {
 		return c, p.measure(g, &c)
 	}
 	if len(c.variants) == 0 {
-		p.hopeless = append(p.hopeless, hopeless{g, int(max(g.n, 1)), p.refusalSentence(g)})
+		p.hopeless = append(p.hopeless, hopeless{g, int(max(g.n, c.least, 1)), p.refusalSentence(g)})
 		return c, false
 	}
-	c.least, c.plain = c.gang, c.kind == kindSingle
+	c.least, c.plain = max(g.n, c.least), c.kind == kindSingle
 	return c, true
 }
 
 // variantsOf makes the variants of one way to run: one for each time that a run takes, which differs between places by their hazards.
 // A gang runs on machines where it takes the same time, and begins on all of them at once.
-func (p *Problem) variantsOf(g *rawGroup, v purser.Variant, places []int32) []variant {
+func (p *Problem) variantsOf(g *rawGroup, w *way, places []int32) []variant {
 	var out []variant
+	v := w.of()
 	for _, at := range places {
 		pl := &p.places[at]
-		_, span := p.spans(g.group, v, g.left, pl.machine)
-		i := slices.IndexFunc(out, func(vt variant) bool { return vt.span == span && (g.n <= 1 || vt.begin == pl.begin) })
+		_, span := p.spans(w.group, v, g.left, pl.machine)
+		i := slices.IndexFunc(out, func(vt variant) bool { return vt.span == span && (w.n <= 1 || vt.begin == pl.begin) })
 		if i < 0 {
 			i = len(out)
-			out = append(out, variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v), begin: pl.begin})
+			out = append(out, variant{name: v.Name, size: sizeOf(v), span: span, rate: rateOf(g.group, v), gang: w.n, begin: pl.begin})
 		}
 		out[i].places = append(out[i].places, at)
 		out[i].extra = append(out[i].extra, p.extraCost(g.group, &pl.offer, span)+waitWorth(pl.offer, out[i].size, pl.from))
@@ -195,12 +207,12 @@ func (c *class) key() string {
 			b = binary.LittleEndian.AppendUint64(b, uint64(n))
 		}
 	}
-	num(int64(c.kind), int64(c.level), c.gang, c.least, c.spare, c.need.min, c.need.max, int64(c.need.level), int64(c.need.failures),
+	num(int64(c.kind), int64(c.level), c.least, c.spare, c.need.min, c.need.max, int64(c.need.level), int64(c.need.failures),
 		int64(math.Float64bits(c.need.rate)), int64(math.Float64bits(c.need.keep)))
 	for i := range c.variants {
 		v := &c.variants[i]
 		b = append(append(b, v.name...), 0)
-		num(v.size[0], v.size[1], v.size[2], v.span, int64(math.Float64bits(v.rate)), int64(len(v.places)))
+		num(v.size[0], v.size[1], v.size[2], v.span, v.gang, int64(math.Float64bits(v.rate)), int64(len(v.places)))
 		for k, at := range v.places {
 			num(int64(at))
 			if v.extra[k] != 0 {

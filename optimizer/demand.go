@@ -1,6 +1,7 @@
 package optimizer
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -37,6 +38,7 @@ type demand struct {
 	base     []basePlacement
 	onlyZone string // a gang of which a part stays: the rest must follow it
 	onlyName string // and run the same variant
+	world    int    // replicas of a gang whose size is settled; 0: it is open, or there is no choice
 }
 
 // basePlacement is a held placement that stays.
@@ -71,9 +73,16 @@ func (p *Problem) demands() ([]*demand, error) {
 	var out []*demand
 	for j := range p.jobs {
 		for g := range p.jobs[j].Groups {
+			if p.blocked[groupKey{j, g}] {
+				continue
+			}
 			d := &demand{key: groupKey{j, g}, group: &p.jobs[j].Groups[g], job: &p.jobs[j]}
 			if d.group.Kind == purser.Training {
 				need, given := needs[d.key]
+				if d.group.Varies() && need.World == 0 {
+					need, given = p.readWorld(d, need, given)
+				}
+				d.world = need.World
 				if err := d.read(need, given); err != nil {
 					return nil, err
 				}
@@ -94,15 +103,18 @@ func (d *demand) read(need Need, given bool) error {
 	where := fmt.Sprintf("needs (%s/%s)", d.job.ID, d.group.Name)
 	numbers := need.Replicas
 	if !given {
-		numbers = make([]int, d.group.Replicas)
+		numbers = make([]int, d.group.LeastReplicas())
 		for i := range numbers {
 			numbers[i] = i
 		}
 	}
+	if d.world != 0 && len(waysOf(d.group, d.world)) == 0 || d.world < 0 || (d.world > 0 && !d.group.Varies()) {
+		return invalid(where, "the group cannot run with %d replicas", d.world)
+	}
 	d.replicas = make([]replica, 0, len(numbers))
 	for _, n := range numbers {
-		if n < 0 || n >= d.group.Replicas {
-			return invalid(where, "there is no replica %d; the group has %d", n, d.group.Replicas)
+		if most := cmp.Or(d.world, d.group.MostReplicas()); n < 0 || n >= most {
+			return invalid(where, "there is no replica %d; the group has %d", n, most)
 		}
 		left := leftSteps
 		if share, ok := need.Left[n]; ok {
@@ -142,7 +154,8 @@ type rawGroup struct {
 	base     []basePlacement // of the one service that it is
 	stays    []stayOn
 	members  []member
-	fits     [][]int32 // by variant, the places where it can run
+	ways     []way
+	fits     [][]int32 // by way, the places where it can run
 	allowed  int       // offers that could serve it
 	reasons  map[purser.RefusalReason]int
 }
@@ -161,6 +174,7 @@ type rawKey struct {
 	Wait               int64 `json:",omitempty"`
 	OnlyZone, OnlyName string
 	Saves              bool // it writes checkpoints, wherever to
+	World              int
 	Unique             string
 }
 
@@ -184,6 +198,13 @@ func (p *Problem) rawGroups(demands []*demand) ([]*rawGroup, error) {
 func (d *demand) split(byKey map[string]*rawGroup) error {
 	if d.group.Kind == purser.Inference {
 		raw, err := d.raw(byKey, leftSteps, 0, 0, nil)
+		if err == nil {
+			raw.members = append(raw.members, member{key: d.key})
+		}
+		return err
+	}
+	if d.group.Varies() && d.world == 0 {
+		raw, err := d.raw(byKey, d.replicas[0].left, 0, d.replicas[0].wait, nil)
 		if err == nil {
 			raw.members = append(raw.members, member{key: d.key})
 		}
@@ -221,8 +242,9 @@ func (d *demand) split(byKey map[string]*rawGroup) error {
 
 // raw finds or makes the raw group of such units.
 func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64, stays []stayOn) (*rawGroup, error) {
-	k := rawKey{Group: *d.group, Priority: d.job.Priority, Left: left, N: n, Wait: wait, OnlyZone: d.onlyZone, OnlyName: d.onlyName}
+	k := rawKey{Group: *d.group, Priority: d.job.Priority, Left: left, N: n, Wait: wait, OnlyZone: d.onlyZone, OnlyName: d.onlyName, World: d.world}
 	k.Group.Name, k.Group.Run, k.Group.Port, k.Group.Retries = "", purser.Run{}, 0, 0
+	k.Group.After, k.Group.OutputGB = nil, 0
 	k.Group.CanWait = 0
 	k.Group.Checkpoint.Path = ""
 	k.Saves = d.group.Checkpoint.Path != ""
@@ -241,7 +263,7 @@ func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64, stays 
 	}
 	raw := byKey[string(text)]
 	if raw == nil {
-		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, wait: wait, stays: stays, onlyZone: d.onlyZone, onlyName: d.onlyName}
+		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, wait: wait, stays: stays, onlyZone: d.onlyZone, onlyName: d.onlyName, ways: waysOf(d.group, d.world)}
 		if k.Unique != "" && len(stays) == 0 {
 			raw.base = d.base
 		}
@@ -258,7 +280,7 @@ func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int, on mach
 		return 0, p.horizon
 	case g.Kind == purser.Inference:
 		return p.horizon, p.horizon
-	case g.Work > 0 && v.Throughput > 0 && g.Work/(float64(max(g.Replicas, 1))*v.Throughput) > float64(maxSpan)/float64(time.Hour):
+	case g.RunsLonger(v, time.Duration(maxSpan)):
 		full = maxSpan
 	default:
 		full = min(int64(g.RunTimeOn(v)), maxSpan)
@@ -266,11 +288,15 @@ func (p *Problem) spans(g *purser.TaskGroup, v purser.Variant, left int, on mach
 	load := g.Data.LoadTime()
 	full -= full / leftSteps * int64(leftSteps-left)
 	full = min(max(full, int64(time.Second))+int64(load), maxSpan)
+	last := p.horizon
+	if endless(g) {
+		last = max(last, endlessSpan)
+	}
 	if on.hazard == 0 {
-		return full, min(full, p.horizon)
+		return full, min(full, last)
 	}
 	expected, sure := stretch(hoursOf(full), gangHazard(on.hazard, g, v, on.shape), g.Checkpoint, load)
-	return stretched(full, sure, math.Ceil), min(stretched(full, expected, math.Round), p.horizon)
+	return stretched(full, sure, math.Ceil), min(stretched(full, expected, math.Round), last)
 }
 
 // machine is what of an offer a run's time depends on.

@@ -25,16 +25,21 @@
 //
 // Training on machines that may be taken back runs longer, by what it loses and does again: a run time is multiplied by an expected
 // factor that depends on the offer's hazard, the gang's machines and the checkpoints (hazard.go). A variant thus becomes one for each
-// time that it takes; a gang runs on machines where it takes the same time. A deadline counts the time within which 95 % of runs end.
+// time that it takes; a gang runs on machines where it takes the same time. Gangs whose size is a choice are paid to their end, not to the
+// horizon. A deadline counts the time within which 95 % of runs end.
 //
 // A held lease has no start-up. A replica that stays where it runs reads no data anew, and saves what moving it would cost: its share of
 // its machine's price for Input.MoveHours. With Input.Snapshot every run lasts an hour, and the objective is $ per hour.
 //
+// Groups of a job that wait for one another (Input.Stages) are planned once those before them have ended; what comes after a group counts
+// against its deadline, and what came before it is data to read (stages.go).
+//
 // # Rows
 //
 //	(0) cover    Σ a·x ≥ d                                           independent replicas
-//	(1) gang     Σ_{c in z} a_jv·x ≥ n·y_jvz,  Σ y ≥ d               all n replicas of one variant in one zone; machines may be of
-//	                                                                 several offers and may be shared with others
+//	(1) gang     Σ_{c in z} a_jv·x ≥ n_v·y_jvz,  Σ y ≥ d             all n replicas of one variant in one zone; machines may be of
+//	                                                                 several offers and may be shared with others. A gang of several
+//	                                                                 sizes has a variant for each (ways.go)
 //	(2) rate     Σ θ_v·n_v ≥ λ·(1 + headroom),  Σ n_v ≥ replicas,  Σ n_v ≤ the most
 //	(3) survive  Σ_{outside F} θ_v·n_v ≥ κ·λ   for every set F of k  per service, in whole replicas; machines: see anymachine.go
 //	(5) limits   Σ_{c on o} x ≤ L_o,  Σ w_oq·x ≤ K_q

@@ -271,7 +271,7 @@ func (e *exactProgram) packing(x []float64) *packing {
 			continue
 		}
 		t.gangs[v.class] = append(t.gangs[v.class], gangAt{v.variant, v.domain, n})
-		t.add(target{int32(v.class), int32(v.variant), v.domain, n * cl.gang}, cl.variants[v.variant].item)
+		t.add(target{int32(v.class), int32(v.variant), v.domain, n * cl.variants[v.variant].gang}, cl.variants[v.variant].item)
 	}
 	for c := range t.configs {
 		for i, cfg := range t.configs[c] {

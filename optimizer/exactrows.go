@@ -106,9 +106,9 @@ func (e *exactProgram) addClasses() {
 		cl := &e.p.classes[e.counts[i].class]
 		if cl.kind == kindGang {
 			all := e.row(float64(cl.units()), math.Inf(1))
-			e.miss(e.counts[i].class, float64(cl.gang), entryOf{all, 1})
+			e.miss(e.counts[i].class, float64(cl.least), entryOf{all, 1})
 			for _, v := range e.counts[i:k] {
-				e.entries = append(e.entries, []entryOf{{e.link[v], -float64(cl.gang)}, {all, 1}})
+				e.entries = append(e.entries, []entryOf{{e.link[v], -float64(cl.variants[v.variant].gang)}, {all, 1}})
 			}
 		} else {
 			e.addService(cl, e.counts[i:k])
@@ -167,7 +167,7 @@ func (e *exactProgram) addMisses() {
 	total := 1.0
 	for c := range e.p.classes {
 		cl := &e.p.classes[c]
-		total += float64(cl.replicas()) * e.p.leftPrice(c) / leftFactor / e.unit
+		total += float64(cl.units()*cl.largest()) * e.p.leftPrice(c) / leftFactor / e.unit
 		if at, ok := e.fixed[fixedRow{rowClass, int32(c)}]; ok && cl.plain {
 			e.miss(c, 1, entryOf{at, 1})
 		}

@@ -52,7 +52,7 @@ const (
 // reason of the one that came closest is returned, "" when one can.
 func (p *Problem) judge(g *rawGroup, at int, canonical []string) purser.RefusalReason {
 	best, why := -1, purser.RefusalReason("")
-	for i := range g.group.Variants {
+	for i := range g.ways {
 		stage, reason := p.judgeVariant(g, &p.places[at], i, canonical[i])
 		if stage > best {
 			best, why = stage, reason
@@ -65,7 +65,8 @@ func (p *Problem) judge(g *rawGroup, at int, canonical []string) purser.RefusalR
 }
 
 func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) (int, purser.RefusalReason) {
-	v := &g.group.Variants[i]
+	w := &g.ways[i]
+	v := &g.group.Variants[w.variant]
 	size := sizeOf(*v)
 	switch {
 	case canonical != "" && canonical != pl.accel:
@@ -93,7 +94,7 @@ func (p *Problem) judgeVariant(g *rawGroup, pl *place, i int, canonical string) 
 	if v.Quality < g.group.MinQuality {
 		return stageQuality, purser.ReasonQuality
 	}
-	if full, _ := p.spans(g.group, *v, g.left, pl.machine); !g.group.Deadline.IsZero() {
+	if full, _ := p.spans(w.group, *v, g.left, pl.machine); !g.group.Deadline.IsZero() {
 		if p.in.Now.Add(time.Duration(doneBy(pl.from, pl.start+full))).After(g.group.Deadline) {
 			return stageDeadline, purser.ReasonDeadline
 		}
@@ -132,11 +133,11 @@ func (p *Problem) judgeAll(raws []*rawGroup) {
 		p.places[i].accel = canonical(p.places[i].offer.Accelerator)
 	}
 	for _, g := range raws {
-		wanted := make([]string, len(g.group.Variants))
-		for i, v := range g.group.Variants {
-			wanted[i] = canonical(v.Accelerator)
+		wanted := make([]string, len(g.ways))
+		for i := range g.ways {
+			wanted[i] = canonical(g.ways[i].of().Accelerator)
 		}
-		g.fits = make([][]int32, len(g.group.Variants))
+		g.fits = make([][]int32, len(g.ways))
 		g.reasons = map[purser.RefusalReason]int{}
 		for i := range p.places {
 			reason := p.judge(g, i, wanted)

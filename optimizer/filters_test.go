@@ -62,7 +62,7 @@ func drawStorage(t *rapid.T, g *purser.TaskGroup) {
 
 // extraFor is what a replica costs beside its machine, by code of its own.
 func extraFor(in optimizer.Input, g purser.TaskGroup, v purser.Variant, o purser.Offer) purser.Money {
-	cost := g.Data.Egress(o)
+	cost := egressTo(g, o)
 	if g.Data.Storage == purser.StorageCold {
 		cost += purser.MoneyOf(map[string]float64{"aws": 0.03, "gcp": 0.02}[g.Data.Provider] * g.Data.SizeGB)
 	}

@@ -83,7 +83,15 @@ func (r *relaxed) openGangs() error {
 	hints := r.hints()
 	for c := range r.p.classes {
 		cl := &r.p.classes[c]
-		if cl.kind != kindGang || len(hints[c].mass) == 0 || r.rowOf[c] < 0 {
+		if cl.kind != kindGang {
+			continue
+		}
+		if cl.sizes {
+			if err := r.closeSizes(c); err != nil {
+				return err
+			}
+		}
+		if len(hints[c].mass) == 0 || (r.rowOf[c] < 0 && !cl.sizes) {
 			continue
 		}
 		s := serviceRows{class: c, closed: true, keys: map[string]bool{}}
@@ -115,17 +123,19 @@ func (r *relaxed) openGangs() error {
 			if _, err := r.addOther(r.dear(c), 0, math.Inf(1), []int32{int32(first + i)}, []float64{1}); err != nil {
 				return err
 			}
-			at, err := r.addOther(0, 0, math.Inf(1), []int32{s.convex, int32(first + i)}, []float64{1, -float64(cl.gang)})
+			at, err := r.addOther(0, 0, math.Inf(1), []int32{s.convex, int32(first + i)}, []float64{1, -float64(cl.variants[k.variant].gang)})
 			if err != nil {
 				return err
 			}
-			s.configs = append(s.configs, configColumn{parts: config{{k.variant, k.domain, cl.gang}}, at: at})
+			s.configs = append(s.configs, configColumn{parts: config{{k.variant, k.domain, cl.variants[k.variant].gang}}, at: at})
 		}
-		old := r.rowAt[r.rowOf[c]]
-		if err := r.solver.ChangeRowBounds([]int32{old}, []float64{0}, []float64{math.Inf(1)}); err != nil {
-			return err
+		if !cl.sizes {
+			old := r.rowAt[r.rowOf[c]]
+			if err := r.solver.ChangeRowBounds([]int32{old}, []float64{0}, []float64{math.Inf(1)}); err != nil {
+				return err
+			}
 		}
-		if _, err := r.addOther(r.dear(c)*float64(cl.gang), 0, math.Inf(1), []int32{s.convex}, []float64{1}); err != nil {
+		if _, err := r.addOther(r.dear(c)*float64(cl.largest()), 0, math.Inf(1), []int32{s.convex}, []float64{1}); err != nil {
 			return err
 		}
 		r.services = append(r.services, s)

@@ -39,10 +39,11 @@ func (p *Problem) hazard(o purser.Offer) float64 {
 // gangHazard is the hazard of a run on offers of a shape: a gang stops with any of its machines, of which it needs at the least as
 // many as its replicas fill.
 func gangHazard(h float64, g *purser.TaskGroup, v purser.Variant, shape purser.Shape) float64 {
-	if h == 0 || !g.Gang || g.Replicas <= 1 {
+	replicas := int64(g.Replicas) * int64(max(v.Stages, 1))
+	if h == 0 || !g.Gang || replicas <= 1 {
 		return h
 	}
-	room, size, fit := capacityOf(shape), sizeOf(v), int64(g.Replicas)
+	room, size, fit := capacityOf(shape), sizeOf(v), replicas
 	for d := range size {
 		if size[d] > 0 {
 			fit = min(fit, room[d]/size[d])
@@ -51,7 +52,7 @@ func gangHazard(h float64, g *purser.TaskGroup, v purser.Variant, shape purser.S
 	if fit < 1 {
 		return h
 	}
-	machines := (int64(g.Replicas) + fit - 1) / fit
+	machines := (replicas + fit - 1) / fit
 	return h * float64(machines)
 }
 

@@ -18,6 +18,9 @@ type Input struct {
 	// Needs says which replicas of which groups need a place. A training group without a Need needs all its replicas for their whole
 	// run; an inference group needs what its demand says, and takes no Need.
 	Needs []Need `json:"needs,omitempty"`
+	// Stages are the groups that have ended with success in jobs whose groups wait for one another. A group that waits for one that is
+	// not among them is not planned yet; the deadlines of what comes after a group count for it (purser.Job.LatestEnds).
+	Stages []Stage `json:"stages,omitempty"`
 	// Held are the leases that stand now, with what runs on them. A replica runs in one place at most.
 	Held   []Held         `json:"held,omitempty"`
 	Quotas []purser.Quota `json:"quotas,omitempty"`
@@ -51,11 +54,23 @@ type Input struct {
 type Need struct {
 	Job   purser.JobID `json:"job"`
 	Group string       `json:"group"`
-	// Replicas are those that wait or run, each once. A gang needs all of its replicas or none.
+	// Replicas are those that wait or run, each once. A gang needs all of its replicas or none. Where the plan decides how many replicas
+	// a gang has, any say that it is needed; the plan numbers them from 0.
 	Replicas []int `json:"replicas"`
+	// World is how many replicas a gang has whose size is not open any more, since some of it runs or has ended. 0: as many as run,
+	// or the plan decides where none does.
+	World int `json:"world,omitempty"`
 	// Left is the share of its run that a replica still has before it, above 0 and at most 1, by replica; 1 where it is not given. It
 	// is rounded up to a 32nd, so that like replicas stay alike.
 	Left map[int]float64 `json:"left,omitempty"`
+}
+
+// Stage is a training group that has ended with success.
+type Stage struct {
+	Job   purser.JobID `json:"job"`
+	Group string       `json:"group"`
+	// Outputs are the parts of what it left, by where they lie. A replica of a group after it reads them all.
+	Outputs []purser.Data `json:"outputs,omitempty"`
 }
 
 // Held is a lease that stands, and what runs on it.

@@ -92,12 +92,7 @@ func (p *Problem) keepDemand(d *demand) {
 		base.used = base.used.plus(placedSize(p.placement(b)), 1)
 		base.keep = append(base.keep, b.at)
 		p.kept[d.key] = append(p.kept[d.key], p.placement(b).Replica)
-		for v := range d.group.Variants {
-			if v == b.variant || b.variant < 0 {
-				_, span := p.spans(d.group, d.group.Variants[v], left, p.machineOf(p.in.Held[b.held].Lease.Offer))
-				base.span = max(base.span, span)
-			}
-		}
+		base.span = max(base.span, p.spanOfKept(d.group, b.variant, d.world, left, p.in.Held[b.held].Lease.Offer))
 	}
 }
 

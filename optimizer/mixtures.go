@@ -56,6 +56,12 @@ func (r *relaxed) addFirstConfigs() error {
 	for i := range r.services {
 		s := &r.services[i]
 		cl := &r.p.classes[s.class]
+		if cl.sizes {
+			if err := r.addSizes(s); err != nil {
+				return err
+			}
+			continue
+		}
 		cost := 0.0
 		if !r.lenient() {
 			cost = r.dear(s.class)
@@ -85,6 +91,10 @@ func (r *relaxed) priceConfigs(ctx context.Context, d *duals, workers int) (adde
 		s := &r.services[i]
 		if s.rest == nil || ctx.Err() != nil {
 			return // gangs: every variant and zone is there already
+		}
+		if r.p.classes[s.class].sizes {
+			worth[i] = r.worthOfSizes(s, d)
+			return
 		}
 		slots, restSize := r.slots(s, d)
 		now := d.rows[s.convex]

@@ -162,7 +162,8 @@ func (p *Problem) alonePrice(g *purser.TaskGroup, pl purser.Placement, cache map
 	}
 	open := *g
 	open.Where.Options, open.Where.MaxPerHour = nil, 0
-	raw := &rawGroup{group: &purser.TaskGroup{Kind: g.Kind, Variants: g.Variants[v : v+1], Where: purser.Where{}}, left: leftSteps}
+	alone := &purser.TaskGroup{Kind: g.Kind, Variants: g.Variants[v : v+1], Where: purser.Where{}}
+	raw := &rawGroup{group: alone, left: leftSteps, ways: []way{{group: alone}}}
 	want := canonicalName(g.Variants[v].Accelerator)
 	best, allowed := purser.USDPerHour(0), purser.USDPerHour(0)
 	for i := range p.places {

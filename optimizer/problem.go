@@ -36,7 +36,8 @@ type Problem struct {
 	placeOf    []int32                                      // by index in in.Held
 	itemOf     func(place int32, pl purser.Placement) int32 // the item of a replica on a place; -1: it needs no place any more
 	needs      map[groupKey]Need
-	basePaid   int64 // nano-USD that the bases cost
+	blocked    map[groupKey]bool // groups that wait for others of their job
+	basePaid   int64             // nano-USD that the bases cost
 	raws       []*rawGroup
 	caps       bool       // some class has machine kinds
 	hopeless   []hopeless // what no offer can serve, and reserves that no set of offers can give
@@ -87,6 +88,9 @@ func NewProblem(in Input) (*Problem, error) {
 		return nil, err
 	}
 	if err := p.validate(); err != nil {
+		return nil, err
+	}
+	if err := p.settleStages(); err != nil {
 		return nil, err
 	}
 	if !in.KeepPlacements && p.anythingRuns() {

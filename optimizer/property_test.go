@@ -118,6 +118,9 @@ func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 		}
 		return g
 	}
+	if gangs && rapid.IntRange(0, 4).Draw(t, "sizes") == 0 {
+		return drawSizes(t, g)
+	}
 	g.Replicas = rapid.IntRange(1, 6).Draw(t, "replicas")
 	g.Gang = gangs && rapid.IntRange(0, 2).Draw(t, "gang") == 0
 	if rapid.Bool().Draw(t, "by work") {
@@ -128,6 +131,9 @@ func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 		if rapid.IntRange(0, 3).Draw(t, "deadline") == 0 {
 			g.Deadline = noon.Add(time.Duration(rapid.IntRange(1, 20).Draw(t, "hours"))*time.Hour + 4*time.Minute)
 		}
+	}
+	if rapid.IntRange(0, 5).Draw(t, "federated") == 0 {
+		g.Exchange = purser.Exchange{Provider: "gcp", Region: "r2", UpdateGB: 0.5, Rounds: rapid.IntRange(1, 60).Draw(t, "rounds")}
 	}
 	if rapid.IntRange(0, 5).Draw(t, "data") == 0 {
 		g.Data = purser.Data{Provider: "aws", Region: "r1", SizeGB: 20}
@@ -215,7 +221,7 @@ func audit(in optimizer.Input, plan purser.Plan) error {
 				missing += u.Replicas
 			}
 		}
-		g := j.Groups[0]
+		g := sizedFor(j.Groups[0], of[j.ID])
 		for _, pl := range of[j.ID] {
 			if err := auditPlacement(in, g, pl); err != nil {
 				return fmt.Errorf("%s: %w", j.ID, err)
@@ -271,26 +277,6 @@ func auditPlacement(in optimizer.Input, g purser.TaskGroup, pl placed) error {
 		return fmt.Errorf("replica %d may not run on %s: %s", pl.Replica, pl.offer.ID(), in.Atlas.Allows(&g, pl.offer))
 	case v.Quality < g.MinQuality:
 		return fmt.Errorf("replica %d runs a variant of quality %g below %g", pl.Replica, v.Quality, g.MinQuality)
-	}
-	return nil
-}
-
-func auditTraining(g purser.TaskGroup, at []placed, missing int) error {
-	seen := map[int]bool{}
-	for _, pl := range at {
-		if seen[pl.Replica] || pl.Replica < 0 || pl.Replica >= g.Replicas {
-			return fmt.Errorf("replica %d is placed twice or does not exist", pl.Replica)
-		}
-		seen[pl.Replica] = true
-		if g.Gang && pl.offer.Domain(purser.DomainZone) != at[0].offer.Domain(purser.DomainZone) {
-			return fmt.Errorf("a gang in %s and %s", pl.offer.ID(), at[0].offer.ID())
-		}
-	}
-	if len(at)+missing != g.Replicas {
-		return fmt.Errorf("%d placed and %d unplaced of %d", len(at), missing, g.Replicas)
-	}
-	if g.Gang && len(at) != 0 && missing != 0 {
-		return fmt.Errorf("%d of a gang of %d are placed", len(at), g.Replicas)
 	}
 	return nil
 }
@@ -359,6 +345,9 @@ func runsFor(in optimizer.Input, g purser.TaskGroup, v purser.Variant) time.Dura
 	if g.Kind == purser.Inference {
 		return horizon
 	}
+	if g.Varies() {
+		return g.RunTimeOn(v) + g.Data.LoadTime() // counted to its end
+	}
 	return min(g.RunTimeOn(v)+g.Data.LoadTime(), horizon)
 }
 
@@ -382,7 +371,7 @@ func auditMoney(in optimizer.Input, plan purser.Plan) error {
 	for _, l := range plan.Leases {
 		run := time.Duration(0)
 		for _, pl := range l.Placements {
-			g := groupOf(in, pl.Job)
+			g := placedGroup(in, plan, pl.Job)
 			v := g.Variants[slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })]
 			run = max(run, runsFor(in, g, v))
 			extra += extraFor(in, g, v, l.Offer)

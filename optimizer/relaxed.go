@@ -87,6 +87,9 @@ func (r *relaxed) settleNeeds() {
 		if !cl.plain || r.on == nil {
 			r.needs[c] = cl.least * r.units[c]
 		}
+		if cl.sizes {
+			r.needs[c] = cl.largest() * r.units[c]
+		}
 		for _, x := range r.committed[c] {
 			r.needs[c] += int64(x)
 		}
@@ -122,7 +125,7 @@ func newRelaxed(ctx context.Context, rt *highs.Runtime, p *Problem, spec relaxed
 			r.rowOf = append(r.rowOf, -1)
 			continue
 		}
-		if cl.kind != kindService || cl.plain {
+		if (cl.kind != kindService && !cl.sizes) || cl.plain {
 			at := row(need)
 			r.rowOf = append(r.rowOf, at)
 			for v := range cl.variants {
@@ -133,7 +136,7 @@ func newRelaxed(ctx context.Context, rt *highs.Runtime, p *Problem, spec relaxed
 		r.rowOf = append(r.rowOf, -1)
 		s := serviceRows{class: c, convex: row(float64(r.units[c])), keys: map[string]bool{}}
 		for v := range cl.variants {
-			at := row(nudge)
+			at := row(nudge + r.committedTo(cl, c, v))
 			s.rest = append(s.rest, at)
 			m.global[cl.variants[v].item] = []term{{at, 1}}
 			s.where = append(s.where, p.domainsWhere(cl, v))
@@ -310,7 +313,7 @@ func (r *relaxed) addMisses() error {
 	r.missOf = make([]int32, len(r.p.classes))
 	rows := slices.Clone(r.rowOf)
 	for i := range r.services {
-		rows[r.services[i].class] = r.services[i].rest[r.services[i].fastest]
+		rows[r.services[i].class] = r.services[i].missRow(r.p)
 	}
 	for c := range r.p.classes {
 		cl := &r.p.classes[c]
@@ -318,14 +321,21 @@ func (r *relaxed) addMisses() error {
 			r.missOf[c] = -1
 			continue
 		}
+		share := 1.0
+		if cl.sizes {
+			share = 1 / float64(cl.least) // of a gang
+		}
 		cost, upper := 0.0, float64(r.missCap(c))
 		switch {
 		case r.count:
 			cost = r.p.missWeight(cl.level)
 		case r.missMax == nil:
 			cost, upper = r.dear(c), math.Inf(1)
+			if cl.sizes {
+				cost *= share * float64(cl.largest())
+			}
 		}
-		at, err := r.addOther(cost, 0, upper, rows[c:c+1], []float64{1})
+		at, err := r.addOther(cost, 0, upper, rows[c:c+1], []float64{share})
 		if err != nil {
 			return err
 		}

@@ -170,7 +170,7 @@ func (k *packing) repairGangs(tg int32) {
 	cl := &k.p.classes[t.class]
 	it := cl.variants[t.variant].item
 	for k.need[tg] > 0 {
-		for k.need[tg]%cl.gang != 0 && k.remove(it, zoneLevel, t.domain) {
+		for k.need[tg]%cl.variants[t.variant].gang != 0 && k.remove(it, zoneLevel, t.domain) {
 		}
 		keys := k.p.keysByCost(int(t.class))
 		var best *packing
@@ -201,10 +201,10 @@ func (k *packing) moveGang(tg int32, key massKey) bool {
 	class := int(k.t.list[tg].class)
 	cl := &k.p.classes[class]
 	to := k.ensure(class, key.variant, key.domain)
-	k.need[tg] -= cl.gang
-	k.need[to] += cl.gang
+	k.need[tg] -= cl.variants[k.t.list[tg].variant].gang
+	k.need[to] += cl.variants[key.variant].gang
 	it := cl.variants[key.variant].item
-	for range cl.gang {
+	for range cl.variants[key.variant].gang {
 		in := k.cheapestInsertion(it, zoneLevel, key.domain)
 		if !in.ok {
 			return false

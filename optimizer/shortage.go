@@ -11,7 +11,7 @@ func (k *packing) missed() int64 {
 	total := 0.0
 	for tg, n := range k.need {
 		if c := int(k.t.list[tg].class); n > 0 && !k.oneService(c) {
-			total += float64(n) * k.p.missWeight(k.p.classes[c].level)
+			total += float64(k.p.classes[c].missedOf(k.t.list[tg].variant, n)) * k.p.missWeight(k.p.classes[c].level)
 		}
 	}
 	for c, n := range k.lacking() {
@@ -181,7 +181,7 @@ func (k *packing) addMissing() {
 		case cl.kind == kindGang:
 			key := k.p.cheapestMass(c).keys()[0]
 			tg := k.ensure(c, key.variant, key.domain)
-			k.need[tg] += lack * cl.gang
+			k.need[tg] += lack * cl.variants[key.variant].gang
 			k.t.addGangs(c, key, lack)
 		case !cl.plain:
 			b := newServiceBuilder(k.p, c, k.p.cheapestMass(c))

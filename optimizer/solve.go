@@ -221,7 +221,7 @@ func (k *packing) score() float64 {
 	total := float64(k.cost)
 	for tg, n := range k.need {
 		if c := int(k.t.list[tg].class); n > 0 && !k.oneService(c) {
-			total += missPrice * float64(n) * float64(k.p.aloneCost(c)) * k.p.missWeight(k.p.classes[c].level)
+			total += missPrice * float64(k.p.classes[c].missedOf(k.t.list[tg].variant, n)) * float64(k.p.aloneCost(c)) * k.p.missWeight(k.p.classes[c].level)
 		}
 	}
 	for c, n := range k.lacking() {

@@ -236,8 +236,8 @@ func (p *Problem) judgeStart(g *rawGroup, at int) {
 	if pl.from > min(g.wait, g.latest) {
 		return
 	}
-	for i, v := range g.group.Variants {
-		if stage, _ := p.judgeVariant(g, pl, i, canonicalName(v.Accelerator)); stage == stageAllowed {
+	for i := range g.ways {
+		if stage, _ := p.judgeVariant(g, pl, i, canonicalName(g.ways[i].of().Accelerator)); stage == stageAllowed {
 			g.fits[i] = append(g.fits[i], int32(at))
 		}
 	}
@@ -331,9 +331,10 @@ func (p *Problem) cheapestToWaitFor(g *rawGroup, worth func(*place) bool) []int 
 		}
 		pl.from, pl.quotas = p.line.times[1], nil
 		best := math.Inf(1)
-		for i, v := range g.group.Variants {
+		for i := range g.ways {
+			v := g.ways[i].of()
 			if stage, _ := p.judgeVariant(g, &pl, i, canonicalName(v.Accelerator)); stage == stageAllowed {
-				_, span := p.spans(g.group, v, g.left, pl.machine)
+				_, span := p.spans(g.ways[i].group, v, g.left, pl.machine)
 				best = math.Min(best, float64(pl.paid(pl.start+span))*float64(sizeOf(v).share(pl.room)))
 			}
 		}

@@ -73,7 +73,7 @@ func (p *Problem) countable() []tally {
 			if f.level > 0 {
 				t.weights[s] = int64(p.sites[s].offer.Devices) / unit
 			}
-			t.price = math.Min(t.price, float64(p.sites[s].cost(p.horizon))/float64(t.weights[s]))
+			t.price = math.Min(t.price, float64(p.sites[s].cost(max(p.horizon, p.lateSpan)))/float64(t.weights[s]))
 		}
 		if !slices.ContainsFunc(out, func(o tally) bool { return maps.Equal(o.weights, t.weights) }) {
 			out = append(out, t)

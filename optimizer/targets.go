@@ -217,18 +217,22 @@ func (t *targets) commitGangs(c int, m mass, n int64) {
 	}
 	keys := m.keys()
 	sum := 0.0
-	for _, k := range keys {
-		sum += m[k]
-	}
 	shares := make([]float64, len(keys))
 	for i, k := range keys {
-		shares[i] = m[k] / sum
+		shares[i] = m[k]
+		if cl.sizes {
+			shares[i] /= float64(cl.variants[k.variant].gang) // gangs, not replicas
+		}
+		sum += shares[i]
+	}
+	for i := range shares {
+		shares[i] /= sum
 	}
 	counts := apportion(shares, n)
 	for i, k := range keys {
 		if counts[i] > 0 {
 			t.gangs[c] = append(t.gangs[c], gangAt{k.variant, k.domain, counts[i]})
-			t.add(target{int32(c), int32(k.variant), k.domain, counts[i] * cl.gang}, cl.variants[k.variant].item)
+			t.add(target{int32(c), int32(k.variant), k.domain, counts[i] * cl.variants[k.variant].gang}, cl.variants[k.variant].item)
 		}
 	}
 }
@@ -281,6 +285,11 @@ func (p *Problem) unitCosts(c int) (costs mass, limited map[massKey]bool) {
 func (p *Problem) keysByCost(c int) []massKey {
 	costs, limited := p.unitCosts(c)
 	keys := costs.keys()
+	if p.classes[c].sizes {
+		for _, k := range keys {
+			costs[k] *= float64(p.classes[c].variants[k.variant].gang) // of a gang, not of a replica
+		}
+	}
 	slices.SortStableFunc(keys, func(a, b massKey) int {
 		if limited[a] != limited[b] {
 			if limited[b] {

@@ -66,7 +66,7 @@ func auditWaiting(in optimizer.Input, plan purser.Plan) error {
 		run := time.Duration(0)
 		left := l.Offer.Shape
 		for _, pl := range l.Placements {
-			g := groupOf(in, pl.Job)
+			g := placedGroup(in, plan, pl.Job)
 			at := placed{pl, l.Offer, machines}
 			if err := auditPlacement(in, g, at); err != nil {
 				return err

@@ -15,7 +15,7 @@ import (
 const planLock = 0x706c616e // "plan"
 
 // AdmitPlan stores a plan and makes its admission come true, in one transaction:
-// leases with their first step, placed and started tasks, moves, and the leases and
+// gangs of the size that it decides, leases with their first step, placed and started tasks, moves, and the leases and
 // tasks that the plan has no use for. Everything is checked again under the locks of
 // the rows, because the world went on since the snapshot: what is no longer true is
 // left out and listed in Skipped. A lease whose tasks were all left out is not made;
@@ -103,6 +103,9 @@ func (m *admitting) lock(ctx context.Context) error {
 	}
 	for _, p := range m.Start {
 		targets[p.Lease], jobs[p.Placement.Job] = true, true
+	}
+	for _, s := range m.Sizes {
+		jobs[s.Job] = true
 	}
 	starts := sortedKeys(jobs)
 	for _, v := range m.Moves {

@@ -9,7 +9,11 @@ import (
 
 // apply decides what still holds, and then changes the world.
 func (m *admitting) apply(context.Context) error {
-	places := m.checkPlaces()
+	unsized, err := m.resize()
+	if err != nil {
+		return err
+	}
+	places := m.checkPlaces(unsized)
 	starts := m.checkStarts()
 	moves := m.checkMoves()
 	m.makeLeases()
@@ -54,8 +58,9 @@ func (t *taskRow) key() replicaKey { return replicaKey{groupKey{t.Job, t.Group},
 
 // checkPlaces keeps the placements of tasks that still wait, on leases that can
 // still take them; of a gang all or none.
-func (m *admitting) checkPlaces() []purser.TaskPlacement {
-	seen, broken := map[purser.TaskID]bool{}, map[groupKey]bool{}
+// broken are gangs that cannot be placed already.
+func (m *admitting) checkPlaces(broken map[groupKey]bool) []purser.TaskPlacement {
+	seen := map[purser.TaskID]bool{}
 	var kept []purser.TaskPlacement
 	for _, p := range m.Place {
 		reason := m.waits(p)

@@ -174,6 +174,9 @@ func (db *DB) Snapshot(ctx context.Context) (s Snapshot, err error) {
 		if s.Failed, err = failedOffers(ctx, t, db.clock().Add(-failedFor)); err != nil {
 			return err
 		}
+		if s.Stages, err = stageEnds(ctx, t, s.Jobs, s.Tasks); err != nil {
+			return err
+		}
 		s.Hazards, err = hazards(ctx, t, "", "", "")
 		return err
 	})

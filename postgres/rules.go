@@ -79,7 +79,7 @@ func (w *world) again(t *taskRow, lease *leaseRow) error {
 func (w *world) succeed(t *taskRow, failed bool) error {
 	next := &taskRow{fresh: true, newest: true, Task: purser.Task{
 		ID: purser.TaskID(NewID("task", w.at)), Job: t.Job, Group: t.Group, Replica: t.Replica, Attempt: t.Attempt + 1, Failures: t.Failures,
-		State: purser.TaskQueued, Checkpoint: t.Checkpoint, Reason: t.Reason, QueuedAt: w.at,
+		World: t.World, State: purser.TaskQueued, Checkpoint: t.Checkpoint, Reason: t.Reason, QueuedAt: w.at,
 	}}
 	if failed {
 		next.Failures++

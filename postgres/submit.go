@@ -161,13 +161,13 @@ func (w *world) insertGroups(ctx context.Context, s submission) error {
 			return err
 		}
 		batch.Queue(`insert into task_groups (job, name, position, kind, replicas, gang, retries, spec, files)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, string(s.ID), g.Name, i, string(g.Kind), g.Replicas, g.Gang, g.Retries, spec, files)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, string(s.ID), g.Name, i, string(g.Kind), g.LeastReplicas(), g.Gang, g.Retries, spec, files)
 	}
 	return w.SendBatch(ctx, batch).Close()
 }
 
 func (w *world) queueReplicas(job purser.JobID, g purser.TaskGroup) {
-	for r := range g.Replicas {
+	for r := range g.LeastReplicas() {
 		t := &taskRow{fresh: true, newest: true, Task: purser.Task{
 			ID: purser.TaskID(NewID("task", w.at)), Job: job, Group: g.Name, Replica: r, Attempt: 1, State: purser.TaskQueued, QueuedAt: w.at,
 		}}

@@ -58,14 +58,14 @@ const (
 	taskTable   = "tasks t left join leases tl on tl.id = t.lease"
 	taskColumns = `t.id, t.job, t.group_name, t.replica, t.attempt, t.failures, t.state, t.newest, coalesce(t.lease, ''), t.variant, t.milli_devices,
 	t.milli_cpu, t.memory_mib, t.checkpoint, t.progress, t.port, t.exit_code, t.reason, t.stop_for, t.missing_since, t.queued_at, t.placed_at,
-	t.started_at, t.ended_at, tl.running_at is not null`
+	t.started_at, t.ended_at, t.world, tl.running_at is not null`
 )
 
 func scanTaskRow(row pgx.CollectableRow) (*taskRow, error) {
 	t := &taskRow{}
 	err := row.Scan(&t.ID, &t.Job, &t.Group, &t.Replica, &t.Attempt, &t.Failures, &t.State, &t.newest, &t.Lease, &t.Variant, &t.Devices,
 		&t.MilliCPU, &t.MemoryMiB, &t.Checkpoint, &t.Progress, &t.Port, &t.ExitCode, &t.Reason, &t.stopFor, optional{&t.missingSince}, &t.QueuedAt,
-		optional{&t.PlacedAt}, optional{&t.StartedAt}, optional{&t.EndedAt}, &t.joined)
+		optional{&t.PlacedAt}, optional{&t.StartedAt}, optional{&t.EndedAt}, &t.World, &t.joined)
 	t.Stop = t.stopFor != stopNot
 	return t, err
 }
@@ -117,14 +117,14 @@ func liveTasks(ctx context.Context, q querier) ([]purser.Task, error) {
 func insertTasks(ctx context.Context, t *tx, tasks []*taskRow) error {
 	columns := []string{
 		"id", "job", "group_name", "replica", "attempt", "failures", "state", "newest", "lease", "variant", "milli_devices", "milli_cpu", "memory_mib",
-		"checkpoint", "progress", "port", "exit_code", "reason", "stop_for", "missing_since", "queued_at", "placed_at", "started_at", "ended_at",
+		"checkpoint", "progress", "port", "exit_code", "reason", "stop_for", "missing_since", "queued_at", "placed_at", "started_at", "ended_at", "world",
 	}
 	_, err := t.CopyFrom(ctx, pgx.Identifier{"tasks"}, columns, pgx.CopyFromSlice(len(tasks), func(i int) ([]any, error) {
 		r := tasks[i]
 		return []any{
 			string(r.ID), string(r.Job), r.Group, r.Replica, r.Attempt, r.Failures, string(r.State), r.newest, nullText(r.Lease), r.Variant, int64(r.Devices),
 			r.MilliCPU, r.MemoryMiB, r.Checkpoint, r.Progress, r.Port, r.ExitCode, r.Reason, string(r.stopFor), nullTime(r.missingSince), utc(r.QueuedAt),
-			nullTime(r.PlacedAt), nullTime(r.StartedAt), nullTime(r.EndedAt),
+			nullTime(r.PlacedAt), nullTime(r.StartedAt), nullTime(r.EndedAt), r.World,
 		}, nil
 	}))
 	return err
@@ -136,10 +136,10 @@ func updateTasks(ctx context.Context, t *tx, tasks []*taskRow) error {
 	for _, r := range tasks {
 		batch.Queue(`update tasks set state = $2, newest = $3, lease = $4, variant = $5, milli_devices = $6, milli_cpu = $7, memory_mib = $8,
 			checkpoint = $9, progress = $10, port = $11, exit_code = $12, reason = $13, stop_for = $14, missing_since = $15, queued_at = $16,
-			placed_at = $17, started_at = $18, ended_at = $19 where id = $1`,
+			placed_at = $17, started_at = $18, ended_at = $19, world = $20 where id = $1`,
 			string(r.ID), string(r.State), r.newest, nullText(r.Lease), r.Variant, int64(r.Devices), r.MilliCPU, r.MemoryMiB,
 			r.Checkpoint, r.Progress, r.Port, r.ExitCode, r.Reason, string(r.stopFor), nullTime(r.missingSince), utc(r.QueuedAt),
-			nullTime(r.PlacedAt), nullTime(r.StartedAt), nullTime(r.EndedAt))
+			nullTime(r.PlacedAt), nullTime(r.StartedAt), nullTime(r.EndedAt), r.World)
 	}
 	return t.SendBatch(ctx, batch).Close()
 }

@@ -133,6 +133,7 @@ type Snapshot struct {
 	Failed []FailedOffer  // what came to nothing or was taken back within the last hour, newest first
 
 	Hazards []SpotHazard // how often spot machines are taken back
+	Stages  []StageEnd   // what has ended of jobs whose groups wait for one another
 }
 
 // FailedOffer is an offer whose launch failed, or whose machine never joined or was taken back. The kind is read from the front of

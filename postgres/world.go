@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -43,6 +44,7 @@ type groupRow struct {
 	kind    purser.GroupKind
 	gang    bool
 	retries int
+	after   []string
 }
 
 func (j *jobRow) open() bool { return !j.State.Ended() && j.Cancelled.IsZero() }
@@ -97,14 +99,19 @@ func (w *world) lockJobs(ctx context.Context, ids []purser.JobID) error {
 	for _, j := range jobs {
 		w.jobs[j.ID] = j
 	}
-	rows, err = w.Query(ctx, "select job, name, kind, gang, retries from task_groups where job = any($1)", texts(ids))
+	rows, err = w.Query(ctx, "select job, name, kind, gang, retries, coalesce(spec->'after', '[]') from task_groups where job = any($1)", texts(ids))
 	if err != nil {
 		return err
 	}
 	var job purser.JobID
 	var name string
 	var g groupRow
-	_, err = pgx.ForEachRow(rows, []any{&job, &name, &g.kind, &g.gang, &g.retries}, func() error {
+	var after []byte
+	_, err = pgx.ForEachRow(rows, []any{&job, &name, &g.kind, &g.gang, &g.retries, &after}, func() error {
+		g.after = nil
+		if err := json.Unmarshal(after, &g.after); err != nil {
+			return err
+		}
 		w.jobs[job].groups[name] = g
 		return nil
 	})
@@ -270,8 +277,12 @@ func (w *world) stopRest(ctx context.Context, failed []purser.JobID) error {
 	if err := w.loadMoves(ctx); err != nil {
 		return err
 	}
+	stages, err := w.failedStages(ctx, failed)
+	if err != nil {
+		return err
+	}
 	for _, t := range sortedByID(w.tasks, func(t *taskRow) bool { return slices.Contains(failed, t.Job) && !t.State.Ended() }) {
-		if err := w.stop(t, stopCancelled, "another task of the job has failed"); err != nil {
+		if err := w.stop(t, stopCancelled, w.whyStopped(t, stages[t.Job])); err != nil {
 			return err
 		}
 	}

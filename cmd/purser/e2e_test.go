@@ -183,6 +183,63 @@ func TestStopAndGoOn(t *testing.T) {
 	w.stop()
 }
 
+// A gang of several sizes runs in the one that keeps its deadline, and its tasks know how many they are.
+func TestGangOfSeveralSizes(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	notes := w.notes()
+	w.ok("submit", "-f", w.file("jobs.yaml", strings.ReplaceAll(`
+name: elastic
+train:
+  replicas: [1, 3]
+  work: 24
+  scaling: {3: 0.9}
+  accelerators: T4:1
+  throughput: 10/h
+  cpus: 1
+  memory: 1GiB
+  deadline: in 90m
+  command: echo "$PURSER_REPLICA of $PURSER_REPLICAS" >> "NOTES/elastic-$PURSER_REPLICA.done"
+`, "NOTES", notes)))
+	w.awaitSuccess("elastic", 60*time.Second)
+	w.noDoubles("elastic", 3)
+	for r := range 3 {
+		if b, _ := os.ReadFile(filepath.Join(notes, "elastic-"+itoa(r)+".done")); string(b) != itoa(r)+" of 3\n" {
+			t.Errorf("replica %d says %q", r, b)
+		}
+	}
+	w.stop()
+}
+
+// Stages run one after the other; one that fails takes those after it with it.
+func TestStagesInTurn(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	notes := w.notes()
+	order := filepath.Join(notes, "order")
+	group := func(name, after, command string) string {
+		return "  - {name: " + name + ", kind: training, " + after + "accelerators: T4, cpus: 1, memory: 1GiB, run_time: 2m, output: 1GB, command: '" + command + "'}\n"
+	}
+	say := func(name string) string { return "sleep 1; echo " + name + " >> " + order }
+	w.ok("submit", "-f", w.file("jobs.yaml", "name: stages\ngroups:\n"+group("score", "after: [fit], ", say("score"))+group("fit", "after: prepare, ", say("fit"))+group("prepare", "", say("prepare"))))
+	w.awaitSuccess("stages", 120*time.Second)
+	if b, _ := os.ReadFile(order); string(b) != "prepare\nfit\nscore\n" {
+		t.Errorf("the stages ran in the order %q", b)
+	}
+	w.ok("submit", "-f", w.file("failing.yaml", "name: failing\ngroups:\n"+group("prepare", "", "exit 3")+group("fit", "after: prepare, ", say("fit"))))
+	w.await(60*time.Second, "the failure", func() bool { return w.job("failing").State == purser.JobFailed })
+	tasks, err := w.client.Tasks(t.Context(), string(w.job("failing").ID), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks.Tasks {
+		if task.Group == "fit" && (task.State != purser.TaskCancelled || !strings.Contains(task.Reason, "the stage prepare")) {
+			t.Errorf("fit is %s: %q", task.State, task.Reason)
+		}
+	}
+	w.stop()
+}
+
 // noDoubles: every replica ended exactly once.
 func (w *world) noDoubles(name string, replicas int) {
 	w.t.Helper()

@@ -795,6 +795,7 @@ export interface components {
             usd_per_hour: number;
         };
         Group: {
+            after?: string[] | null;
             /** Format: double */
             demand_rps?: number;
             gang?: boolean;
@@ -802,6 +803,7 @@ export interface components {
             name: string;
             /** Format: int64 */
             replicas: number;
+            sizes?: number[] | null;
             variants: string[] | null;
         };
         Hazard: {
@@ -1290,6 +1292,14 @@ export interface components {
             subject: string;
             to?: string;
         };
+        PurserExchange: {
+            provider?: string;
+            region?: string;
+            /** Format: int64 */
+            rounds?: number;
+            /** Format: double */
+            update_gb?: number;
+        };
         PurserFile: {
             content: string;
             /** Format: int32 */
@@ -1402,6 +1412,17 @@ export interface components {
             setup?: string;
             workdir?: string;
         };
+        PurserScaling: {
+            /** Format: double */
+            communication?: number;
+            points?: components["schemas"]["PurserScalingPoint"][] | null;
+        };
+        PurserScalingPoint: {
+            /** Format: double */
+            efficiency: number;
+            /** Format: int64 */
+            replicas: number;
+        };
         PurserSignal: {
             detail: string;
             /** Format: double */
@@ -1461,8 +1482,11 @@ export interface components {
             state: string;
             stop?: boolean;
             variant?: string;
+            /** Format: int64 */
+            world?: number;
         };
         PurserTaskGroup: {
+            after?: string[] | null;
             /** Format: int64 */
             can_wait_ns?: number;
             checkpoint?: components["schemas"]["PurserCheckpoint"];
@@ -1472,9 +1496,11 @@ export interface components {
             demand_hours?: components["schemas"]["PurserDemandHours"][] | null;
             /** Format: double */
             demand_rps?: number;
+            exchange?: components["schemas"]["PurserExchange"];
             gang?: boolean;
             /** Format: double */
             headroom?: number;
+            inputs?: components["schemas"]["PurserData"][] | null;
             kind: string;
             max_latency?: components["schemas"]["PurserMaxLatency"];
             /** Format: int64 */
@@ -1482,6 +1508,8 @@ export interface components {
             /** Format: double */
             min_quality?: number;
             name: string;
+            /** Format: double */
+            output_gb?: number;
             /** Format: int64 */
             port?: number;
             /** Format: int64 */
@@ -1491,6 +1519,8 @@ export interface components {
             run: components["schemas"]["PurserRun"];
             /** Format: int64 */
             run_time_ns?: number;
+            scaling?: components["schemas"]["PurserScaling"];
+            sizes?: number[] | null;
             survive?: components["schemas"]["PurserSurvive"];
             time_zone?: string;
             users?: components["schemas"]["PurserUsers"][] | null;
@@ -1536,6 +1566,8 @@ export interface components {
             name: string;
             /** Format: double */
             quality?: number;
+            /** Format: int64 */
+            stages?: number;
             /** Format: double */
             throughput?: number;
         };
