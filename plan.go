@@ -41,8 +41,9 @@ type Plan struct {
 	CutByTime     bool          `json:"cut_by_time,omitempty"` // a clock, not the work limit, ended the search
 
 	Leases    []PlannedLease `json:"leases"`
-	Later     []LaterLease   `json:"later,omitempty"`   // the machines that what waits is planned on
-	Waiting   []Waiting      `json:"waiting,omitempty"` // what is let wait, group by group
+	Later     []LaterLease   `json:"later,omitempty"`    // the machines that what waits is planned on
+	Waiting   []Waiting      `json:"waiting,omitempty"`  // what is let wait, group by group
+	Services  []ServicePlan  `json:"services,omitempty"` // by job and group
 	Unplaced  []Unplaced     `json:"unplaced,omitempty"`
 	Refusals  []Refusal      `json:"refusals,omitempty"`
 	RunnersUp []RunnerUp     `json:"runners_up,omitempty"`

@@ -28,6 +28,7 @@ type Plan struct {
 
 	Leases    []PlanLease    `json:"leases"`
 	Waiting   []PlanWaiting  `json:"waiting,omitempty"`
+	Services  []PlanService  `json:"services"`
 	Unplaced  []PlanUnplaced `json:"unplaced"`
 	Refusals  []PlanRefusal  `json:"refusals"`
 	RunnersUp []PlanRunnerUp `json:"runners_up"`
@@ -67,6 +68,30 @@ type PlanWaiting struct {
 	Saves    purser.Money   `json:"saves_usd"`         // against its part of the cheapest machines that could be had now; 0 where there are none
 	Sure     float64        `json:"sure,omitempty"`    // share of such runs that keep the deadline
 	Summary  string         `json:"summary,omitempty"` // the same in a sentence
+}
+
+// PlanService is how a plan serves one inference group. Rates are in requests per second,
+// or in replicas where the group has no demand.
+type PlanService struct {
+	Job       string             `json:"job"`
+	Group     string             `json:"group"`
+	Replicas  int                `json:"replicas"`
+	Demand    float64            `json:"demand"`
+	Served    float64            `json:"served"`    // what all replicas can serve
+	Level     purser.DomainLevel `json:"level"`     // what is lost at the worst: as many domains as it has to survive, or one zone
+	Worst     []string           `json:"worst"`     // these domains; of machines, the lease or the offer
+	Lost      float64            `json:"lost"`      // what they serve
+	Left      float64            `json:"left"`      // served less lost
+	Load      float64            `json:"load"`      // demand / served: how busy replicas are on the average
+	Imbalance float64            `json:"imbalance"` // by how much the busiest is busier, with the weights
+	Weights   []PlanWeight       `json:"weights"`   // traffic weights
+}
+
+// PlanWeight is the traffic weight of each replica of a variant, 1 to 999.
+type PlanWeight struct {
+	Variant  string `json:"variant"`
+	Replicas int    `json:"replicas"`
+	Weight   int    `json:"weight"`
 }
 
 // PlanUnplaced is what a plan could not place.
@@ -111,7 +136,7 @@ func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 		HorizonHours: p.Horizon.Hours(), CarbonKg: p.CarbonGrams / 1000, CarbonCost: p.CarbonCost, Objective: p.Objective, ExtraCost: p.ExtraCost, Bound: p.Bound, Gap: p.Gap,
 		UnitPrice: p.UnitPrice, BaselinePrice: p.BaselinePrice, SolveSeconds: p.SolveTime.Seconds(), CutByTime: p.CutByTime,
 		Summary: p.Sentence(),
-		Leases:  []PlanLease{}, Unplaced: []PlanUnplaced{}, Refusals: []PlanRefusal{}, RunnersUp: []PlanRunnerUp{},
+		Leases:  []PlanLease{}, Services: []PlanService{}, Unplaced: []PlanUnplaced{}, Refusals: []PlanRefusal{}, RunnersUp: []PlanRunnerUp{},
 	}
 	for _, l := range p.Leases {
 		lease := PlanLease{Offer: OfferOf(l.Offer), Held: l.Held, Hours: l.Duration.Hours(), Placements: []PlanPlacement{}}
@@ -128,6 +153,16 @@ func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 			Job: name(w.Job), Group: w.Group, Replicas: w.Replicas, For: w.For, Offer: w.Offer, Start: w.Start, Latest: w.Latest,
 			Cost: w.Cost, Saves: w.Saves, Sure: w.Sure, Summary: w.Sentence(),
 		})
+	}
+	for _, s := range p.Services {
+		view := PlanService{
+			Job: name(s.Job), Group: s.Group, Replicas: s.Replicas, Demand: s.Demand, Served: s.Served, Level: s.Level, Worst: s.Worst,
+			Lost: s.Lost, Left: s.Left, Load: s.Load, Imbalance: s.Imbalance, Weights: []PlanWeight{},
+		}
+		for _, w := range s.Weights {
+			view.Weights = append(view.Weights, PlanWeight(w))
+		}
+		out.Services = append(out.Services, view)
 	}
 	for _, u := range p.Unplaced {
 		out.Unplaced = append(out.Unplaced, PlanUnplaced{Job: name(u.Job), Group: u.Group, Replicas: u.Replicas, Reason: u.Reason})

@@ -14,7 +14,7 @@ import (
 func Check(p *Problem, plan purser.Plan) error {
 	c := &checker{p: p, plan: plan, placed: map[groupKey][]placedOn{}, seen: map[replicaName]bool{}, unplaced: map[groupKey]int{}}
 	c.countPlaced()
-	for _, step := range []func() error{c.machines, c.later, c.supply, c.supplyLater, c.groups, c.money, c.waits} {
+	for _, step := range []func() error{c.machines, c.later, c.supply, c.supplyLater, c.groups, c.services, c.money, c.waits} {
 		if err := step(); err != nil {
 			return err
 		}

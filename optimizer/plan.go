@@ -48,6 +48,7 @@ func (p *Problem) build(k *packing) purser.Plan {
 	if len(plan.Unplaced) > 0 {
 		plan.Status = purser.PlanLimit
 	}
+	plan.Services = p.services(plan)
 	plan.Refusals = p.listRefusals()
 	plan.RunnersUp = p.runnersUp(plan)
 	return plan

@@ -164,6 +164,7 @@ func printPlan(w io.Writer, p api.Plan) error {
 		if err := printPlanLeases(w, p.Leases); err != nil {
 			return err
 		}
+		printServices(w, p.Services)
 		printCarbon(w, p)
 	}
 	printWaiting(w, p.Waiting)
@@ -178,6 +179,24 @@ func printPlan(w io.Writer, p api.Plan) error {
 	printRunnersUp(w, p.RunnersUp)
 	printSetbacks(w, p.Setbacks)
 	return nil
+}
+
+// printServices says how each service is served, what is left after the worst loss, and how traffic is to be spread.
+func printServices(w io.Writer, list []api.PlanService) {
+	for _, s := range list {
+		_, _ = fmt.Fprintf(w, "\n%s/%s: %d replicas serve %.4g of %.4g", s.Job, s.Group, s.Replicas, s.Served, s.Demand)
+		if len(s.Worst) > 0 {
+			_, _ = fmt.Fprintf(w, "; %.4g is left without %s", s.Left, strings.Join(s.Worst, " and "))
+		}
+		var weights []string
+		for _, v := range s.Weights {
+			weights = append(weights, fmt.Sprintf("%s %d", v.Variant, v.Weight))
+		}
+		if len(weights) > 1 {
+			_, _ = fmt.Fprintf(w, "; traffic weights %s, replicas %.3g %% busy, none over %.3g %%", strings.Join(weights, ", "), 100*s.Load, 100*(s.Load+s.Imbalance))
+		}
+		_, _ = fmt.Fprintln(w, ".")
+	}
 }
 
 // printCarbon says how much carbon the plan takes, and what it counts.

@@ -100,6 +100,10 @@ func shownWorld() map[string]any {
 			{Offer: spot, Hours: 24, Placements: []api.PlanPlacement{{Job: "train", Group: "main"}, {Job: "train", Group: "main", Replica: 1}, {Job: "serve", Group: "main"}}},
 			{Offer: cpu, Held: "lease-1", Hours: 1.5, Placements: []api.PlanPlacement{}},
 		},
+		Services: []api.PlanService{{
+			Job: "serve", Group: "main", Replicas: 3, Demand: 20, Served: 29, Level: purser.DomainZone, Worst: []string{"aws/us-east-1/a"}, Lost: 12, Left: 17,
+			Load: 20.0 / 29, Weights: []api.PlanWeight{{Variant: "fp16", Replicas: 2, Weight: 12}, {Variant: "int8", Replicas: 1, Weight: 5}},
+		}},
 		Unplaced:  []api.PlanUnplaced{{Job: "big", Group: "main", Replicas: 2, Reason: "no offer has 16 devices"}},
 		Refusals:  []api.PlanRefusal{{Job: "big", Group: "main", Offers: 300, Allowed: 0, Reasons: map[purser.RefusalReason]int{purser.ReasonDevices: 280, purser.ReasonDeviceMemory: 20}}},
 		RunnersUp: []api.PlanRunnerUp{{Job: "train", Group: "main", Chosen: spot.ID, RunnerUp: cpu.ID, ExtraCost: purser.USDPerHourOf(1.5)}},

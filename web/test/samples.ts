@@ -101,6 +101,7 @@ export function plan(over: Partial<Plan> = {}): Plan {
     ],
     unplaced: [],
     refusals: [],
+    services: [],
     runners_up: [],
     ...over,
   };

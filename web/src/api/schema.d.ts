@@ -1023,6 +1023,7 @@ export interface components {
             refusals: components["schemas"]["PlanRefusal"][] | null;
             rehearsal: boolean;
             runners_up: components["schemas"]["PlanRunnerUp"][] | null;
+            services: components["schemas"]["PlanService"][] | null;
             setbacks?: components["schemas"]["PlanSetback"][] | null;
             /** Format: double */
             solve_seconds: number;
@@ -1072,6 +1073,27 @@ export interface components {
             group: string;
             job: string;
             runner_up: string;
+        };
+        PlanService: {
+            /** Format: double */
+            demand: number;
+            group: string;
+            /** Format: double */
+            imbalance: number;
+            job: string;
+            /** Format: double */
+            left: number;
+            level: string;
+            /** Format: double */
+            load: number;
+            /** Format: double */
+            lost: number;
+            /** Format: int64 */
+            replicas: number;
+            /** Format: double */
+            served: number;
+            weights: components["schemas"]["PlanWeight"][] | null;
+            worst: string[] | null;
         };
         PlanSetback: {
             /** Format: date-time */
