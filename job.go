@@ -59,6 +59,7 @@ type TaskGroup struct {
 	Gang     bool      `json:"gang,omitempty"`     // all replicas or none, in one zone
 	Sizes    []int     `json:"sizes,omitempty"`    // of a gang: copies that the plan chooses from, ascending, Replicas being the least; empty: Replicas
 	Scaling  Scaling   `json:"scaling,omitzero"`   // training: what n replicas together keep of their speed
+	Spread   Spread    `json:"spread,omitzero"`    // of training: how replicas are kept apart
 
 	// MinQuality is the accuracy floor, in the unit of Variant.Quality: variants below it are not run. 0: none.
 	MinQuality float64 `json:"min_quality,omitempty"`
@@ -135,6 +136,37 @@ func (s Survive) Lost() int {
 		return 0
 	}
 	return max(s.Failures, 1)
+}
+
+// Spread keeps replicas apart: at most Max of a group lie in one domain of the level,
+// or where that is 0, ⌈Share·n⌉ of its n replicas.
+type Spread struct {
+	Level DomainLevel `json:"level,omitempty"`
+	Share float64     `json:"share,omitempty"` // above 0, at most 1
+	Max   int         `json:"max,omitempty"`
+}
+
+// Most is how many of n replicas may lie in one domain.
+func (s Spread) Most(n int) int {
+	switch {
+	case s.Level == DomainNone:
+		return n
+	case s.Max > 0:
+		return s.Max
+	}
+	return max(1, int(math.Ceil(s.Share*float64(n)-1e-9)))
+}
+
+func (s Spread) check(bad func(field, message string) error) error {
+	switch {
+	case s == Spread{}:
+		return nil
+	case !slices.Contains(DomainLevels(), s.Level):
+		return bad("spread.level", "replicas are kept apart by zone, region, provider, site, spot_pool or machine")
+	case s.Max < 0 || !(s.Share >= 0 && s.Share <= 1) || (s.Max > 0) == (s.Share > 0):
+		return bad("spread.share", "give the share that may lie in one domain, above 0 and at most 1, or the most replicas")
+	}
+	return nil
 }
 
 // Where limits the offers that may serve a group. Empty lists allow all.
@@ -289,6 +321,12 @@ func (g TaskGroup) checkTraining(bad func(field, message string) error) error {
 	case g.Checkpoint.Every < 0 || g.Checkpoint.Cost < 0 || g.Checkpoint.Restart < 0:
 		return bad("checkpoint", "checkpoint times must not be negative")
 	}
+	if g.Gang && g.Spread.Level != DomainNone {
+		return bad("spread", "a gang lies in one zone together; its replicas cannot be kept apart")
+	}
+	if err := g.Spread.check(bad); err != nil {
+		return err
+	}
 	for i, v := range g.Variants {
 		if (g.RunTime == 0 || g.Varies()) && v.Throughput == 0 {
 			return bad(fmt.Sprintf("variants[%d].throughput", i), "work needs a throughput for each variant")
@@ -309,6 +347,8 @@ func (g TaskGroup) checkInference(bad func(field, message string) error) error {
 		return bad("scaling", "scaling belongs to training groups")
 	case g.Exchange != Exchange{}:
 		return bad("exchange", "rounds of federated training belong to training groups")
+	case g.Spread != Spread{}:
+		return bad("spread", "an inference group is kept apart by what it has to survive")
 	case !(g.Headroom >= 0 && g.Headroom <= 100):
 		return bad("headroom", "headroom is a share such as 0.2, between 0 and 100")
 	case !(g.Survive.Share >= 0 && g.Survive.Share <= 1):

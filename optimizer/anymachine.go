@@ -348,11 +348,15 @@ func (p *Problem) withinCaps(site int32, pat pattern) pattern {
 	if !p.caps {
 		return pat
 	}
-	used := map[capKey]float64{}
+	used, held := map[capKey]float64{}, map[*apart]int64{}
 	out := make(pattern, 0, len(pat))
 	for _, n := range pat {
 		it := &p.items[n.item]
 		cl := &p.classes[it.class]
+		if a := cl.apart; a != nil && a.machines {
+			n.n = min(n.n, p.onMachine(a, site)-held[a])
+			held[a] += max(n.n, 0)
+		}
 		if q := cl.variants[it.variant].kind; q > 0 {
 			k, worth := capKey{it.class, q}, cl.worthOf(it.variant)
 			left := cl.kinds[q-1].hi*(1+rateSlack) - p.loadOn(cl, site) - used[k]
@@ -390,19 +394,20 @@ func (c *class) sameWay(a, b int) bool {
 
 // capped is how many copies of an item any machine may hold at the most.
 func (p *Problem) capped(it int32) int64 {
-	if v := p.variantOf(it); v.kind > 0 {
+	a := p.classes[p.items[it].class].apart
+	if v := p.variantOf(it); v.kind > 0 || a != nil && a.machines {
 		return v.most
 	}
 	return math.MaxInt64
 }
 
-// ownPlace tells a held lease from its likes where replicas stay whose service survives the loss of machines: what may join them there
-// depends on them. 0: there are none.
+// ownPlace tells a held lease from its likes where replicas stay whose group is counted by machine: what may join them there depends on
+// them. 0: there are none.
 func (p *Problem) ownPlace(h int) int64 {
 	for _, at := range p.bases[h].keep {
 		pl := p.in.Held[h].Placements[at]
 		job := &p.jobs[p.jobAt[pl.Job]]
-		if job.Groups[groupIndex(*job, pl.Group)].Survive.Level == purser.DomainMachine {
+		if g := &job.Groups[groupIndex(*job, pl.Group)]; g.Survive.Level == purser.DomainMachine || g.Spread.Level == purser.DomainMachine {
 			return int64(h + 1)
 		}
 	}

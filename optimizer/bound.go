@@ -62,6 +62,10 @@ func (r *relaxed) bound(d *duals, results []priced, worth []int64) (int64, bool)
 		part := new(big.Int).Mul(big.NewInt(price), big.NewInt(p.quotas[q].limit))
 		total.Sub(total, part.Div(part.Add(part, big.NewInt(999)), big.NewInt(1000)))
 	}
+	for i, row := range p.apartRows {
+		// Not scaled, as limits are not: what items lose by these rows is then no less than in the proof.
+		addProduct(-row.limit, d.rows[r.m.apart+i])
+	}
 	for i, price := range d.tallies {
 		if price > 0 {
 			addProduct(price, r.tallies[i].least)

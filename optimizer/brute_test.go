@@ -178,6 +178,7 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 		default:
 			g.Gang = rapid.IntRange(0, 3).Draw(t, "gang") == 0
 			drawStorage(t, &g)
+			g.Spread = drawSpread(t, g)
 		}
 		if rapid.IntRange(0, 4).Draw(t, "no spot") == 0 {
 			g.Where.Options = []purser.PurchaseOption{purser.OnDemand}

@@ -224,6 +224,9 @@ func (c *checker) training(key groupKey) error {
 	if len(placed)+c.unplaced[key] != len(live) {
 		return wrong("%s: %d of %d replicas are placed and %d are listed as unplaced", name, len(placed), len(live), c.unplaced[key])
 	}
+	if err := c.spread(key); err != nil {
+		return err
+	}
 	group := &c.p.jobs[key.job].Groups[key.group]
 	if !group.Gang || len(live) < 2 || len(placed) == 0 {
 		return nil

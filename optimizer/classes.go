@@ -33,6 +33,7 @@ type class struct {
 	plain    bool        // it needs nothing but a number of replicas, wherever they are
 	need     serviceNeed // of a service
 	standing []rated     // replicas of a service that stay
+	apart    *apart      // how its group is kept apart; nil: it is not
 	kinds    []machineKind
 	exact    bool // the kinds say all that there is to say
 }
@@ -96,6 +97,9 @@ func (p *Problem) buildClasses() {
 			continue
 		}
 		key := c.key()
+		if g.group.Spread.Level != purser.DomainNone {
+			key += fmt.Sprint(g.members[0].key)
+		}
 		if known, ok := index[key]; ok {
 			p.classes[known].members = append(p.classes[known].members, c.members...)
 			continue
@@ -103,6 +107,7 @@ func (p *Problem) buildClasses() {
 		index[key] = len(p.classes)
 		p.classes = append(p.classes, c)
 	}
+	p.buildApart()
 	p.numberItems()
 }
 
@@ -133,6 +138,9 @@ func (p *Problem) numberItems() {
 			vt.most = max(1, vt.most) * cl.units()
 			if vt.kind > 0 {
 				vt.most = min(vt.most, max(1, ceilDiv(cl.kinds[vt.kind-1].hi, vt.rate)))
+			}
+			if cl.apart != nil && cl.apart.machines {
+				vt.most = min(vt.most, cl.apart.mostOnMachine())
 			}
 			p.lateSpan = max(p.lateSpan, vt.span)
 			p.items = append(p.items, item{class: c, variant: v, size: vt.size, span: vt.span})

@@ -251,7 +251,7 @@ func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64, stays 
 	if k.Group.Kind == purser.Training && k.Group.Work == 0 {
 		k.Group.Replicas = 0
 	}
-	if len(d.base) > 0 && d.group.Kind == purser.Inference {
+	if len(d.base) > 0 && d.group.Kind == purser.Inference || d.group.Spread.Level != purser.DomainNone {
 		k.Unique = string(d.job.ID) + "/" + d.group.Name
 	}
 	if len(stays) > 0 {
@@ -264,7 +264,7 @@ func (d *demand) raw(byKey map[string]*rawGroup, left int, n, wait int64, stays 
 	raw := byKey[string(text)]
 	if raw == nil {
 		raw = &rawGroup{group: d.group, priority: d.job.Priority, left: left, n: n, wait: wait, stays: stays, onlyZone: d.onlyZone, onlyName: d.onlyName, ways: waysOf(d.group, d.world)}
-		if k.Unique != "" && len(stays) == 0 {
+		if k.Unique != "" && d.group.Kind == purser.Inference {
 			raw.base = d.base
 		}
 		byKey[string(text)] = raw

@@ -52,6 +52,9 @@ func newDive(ctx context.Context, rt *highs.Runtime, k *packing, o diveOptions) 
 			lower = append(lower, float64(n))
 		}
 	}
+	for _, n := range k.apart {
+		lower = append(lower, -float64(n))
+	}
 	ms, err := newMaster(ctx, rt, d.terms(), false)
 	if err != nil {
 		return nil, err
@@ -90,6 +93,7 @@ func (d *dive) terms() *matrix {
 			slices.SortFunc(ts, func(a, b localTerm) int { return cmp.Compare(a.item, b.item) })
 		}
 	}
+	m.addApart(len(d.live))
 	return m
 }
 
@@ -155,7 +159,7 @@ func (k *packing) proper(c *column, slack []int64) (column, bool) {
 			pat = append(pat, n)
 		}
 	}
-	if pat = k.p.withinCaps(c.site, pat); len(pat) == 0 || k.has(c.site) == 0 {
+	if pat = k.withinApart(c.site, k.p.withinCaps(c.site, pat)); len(pat) == 0 || k.has(c.site) == 0 {
 		return column{}, false
 	}
 	return k.p.newColumn(c.group, c.site, pat), true
@@ -223,6 +227,9 @@ func (d *dive) priceAgain(ctx context.Context, rounds int) error {
 func (d *dive) possible(c *column) bool {
 	want, ok := d.k.wanted(c)
 	if !ok || len(want) == 0 || d.k.has(c.site) <= 0 {
+		return false
+	}
+	if slices.ContainsFunc(d.k.p.apartUses(c.site, c.pattern), func(u count) bool { return d.k.apart[u.item] < u.n }) {
 		return false
 	}
 	return !slices.ContainsFunc(want, func(w count) bool { return d.k.need[w.item]+d.slackOf(w.item) < w.n })
@@ -351,6 +358,9 @@ func (d *dive) refresh() error {
 	var lower, upper []float64
 	for r, tg := range d.live {
 		at, lower, upper = append(at, d.rowAt[r]), append(lower, float64(d.k.need[tg])), append(upper, math.Inf(1))
+	}
+	for i, n := range d.k.apart {
+		at, lower, upper = append(at, d.rowAt[len(d.live)+i]), append(lower, -float64(n)), append(upper, math.Inf(1))
 	}
 	for _, s := range d.limitedSites() {
 		at, lower, upper = append(at, d.limitAt[s]), append(lower, math.Inf(-1)), append(upper, float64(d.k.limit[s]))

@@ -28,7 +28,7 @@ func (pf *proof) waste(c *column, worths []int64) int64 {
 // clone copies the matrix, so that rows that are added later do not matter.
 func (m *matrix) clone() *matrix {
 	c := newMatrix(m.p)
-	c.rows = m.rows
+	c.rows, c.apart = m.rows, m.apart
 	for it := range m.global {
 		c.global[it] = slices.Clone(m.global[it])
 	}

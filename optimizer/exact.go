@@ -201,6 +201,7 @@ const (
 	rowClass rowKind = iota
 	rowLimit
 	rowQuota
+	rowApart
 )
 
 // entryOf is a coefficient.

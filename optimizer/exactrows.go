@@ -81,6 +81,9 @@ func (e *exactProgram) columnEntries(c *column) []entryOf {
 	for _, u := range st.quotas {
 		sum[e.named(fixedRow{rowQuota, int32(u.quota)}, math.Inf(-1), float64(e.p.quotas[u.quota].limit)/1000)] = float64(u.weight) / 1000
 	}
+	for _, u := range e.p.apartUses(c.site, c.pattern) {
+		sum[e.named(fixedRow{rowApart, u.item}, math.Inf(-1), float64(e.p.apartRows[u.item].limit))] = float64(u.n)
+	}
 	return sortedEntries(sum)
 }
 

@@ -122,7 +122,7 @@ func (p *Problem) soldOut() func(groupKey) string {
 		}
 	}
 	return func(k groupKey) string {
-		return fmt.Sprintf("%d of %d offers could serve it, but their limits and the quotas leave no machine for it", rawOf[k].allowed, len(p.in.Offers))
+		return fmt.Sprintf("%d of %d offers could serve it, but their limits and the quotas leave no machine for it%s", rawOf[k].allowed, len(p.in.Offers), p.apartSentence(k))
 	}
 }
 

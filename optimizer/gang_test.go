@@ -236,6 +236,17 @@ func auditTraining(g purser.TaskGroup, at []placed, missing int) error {
 	if len(at)+missing != want {
 		return fmt.Errorf("%d placed and %d unplaced of %d", len(at), missing, want)
 	}
+	for _, pl := range at {
+		in := 0
+		for _, other := range at {
+			if d := pl.domain(g.Spread.Level); d != "" && other.domain(g.Spread.Level) == d {
+				in++
+			}
+		}
+		if most := g.Spread.Most(g.Replicas); in > most {
+			return fmt.Errorf("%d replicas lie in %s and %d may", in, pl.domain(g.Spread.Level), most)
+		}
+	}
 	if g.Gang && len(at) != 0 && missing != 0 {
 		return fmt.Errorf("%d of a gang of %d are placed", len(at), g.Replicas)
 	}

@@ -168,7 +168,7 @@ func (g *greedyPacker) load(at, site int32, open []int32, longest int64) (column
 		worth += n * g.worth[it]
 		pat = append(pat, count{it, n})
 	}
-	if pat = g.p.withinCaps(site, pat); len(pat) == 0 {
+	if pat = g.withinApart(site, g.p.withinCaps(site, pat)); len(pat) == 0 {
 		return column{}, 0
 	}
 	return g.p.newColumn(at, site, pat), worth

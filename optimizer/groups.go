@@ -93,6 +93,8 @@ func (p *Problem) levelsThatMatter() [levelCount]bool {
 			use[zoneLevel] = true
 		case c.need.level >= 0 && c.kind == kindService:
 			use[c.need.level] = true
+		case c.apart != nil && !c.apart.machines:
+			use[c.apart.level] = true
 		}
 	}
 	return use

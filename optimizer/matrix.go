@@ -96,6 +96,7 @@ type matrix struct {
 	rows   int
 	global [][]term                          // by item
 	local  [levelCount]map[int32][]localTerm // by level and domain
+	apart  int                               // the first row of what is kept apart
 	hosts  map[int]int32                     // by class: the row that counts the machines that host it
 }
 

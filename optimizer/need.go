@@ -134,9 +134,12 @@ func (p *Problem) measure(g *rawGroup, c *class) bool {
 	return true
 }
 
+// levelWord names a level in a sentence.
+func levelWord(l purser.DomainLevel) string { return strings.ReplaceAll(string(l), "_", " ") }
+
 // hopelessSentence says that too few domains are there for what has to survive.
 func hopelessSentence(s purser.Survive, domains int) string {
-	level, lost, in := strings.ReplaceAll(string(s.Level), "_", " "), "of a ", "one"
+	level, lost, in := levelWord(s.Level), "of a ", "one"
 	if s.Lost() > 1 {
 		lost, level = fmt.Sprintf("of %d ", s.Lost()), level+"s"
 	}

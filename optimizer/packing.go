@@ -19,6 +19,7 @@ type packing struct {
 	need    []int64 // by target
 	limit   []int64 // by site; -1: no limit
 	quota   []int64 // thousandths
+	apart   []int64 // by row of what is kept apart
 	list    []machines
 	index   map[string]int // by column key
 	cost    int64          // nano-USD
@@ -36,12 +37,16 @@ func newPacking(t *targets) *packing {
 	for q := range t.p.quotas {
 		k.quota = append(k.quota, t.p.quotas[q].limit)
 	}
+	for i := range t.p.apartRows {
+		k.apart = append(k.apart, t.p.apartRows[i].limit)
+	}
 	return k
 }
 
 func (k *packing) clone() *packing {
 	c := *k
 	c.need, c.limit, c.quota, c.list = slices.Clone(k.need), slices.Clone(k.limit), slices.Clone(k.quota), slices.Clone(k.list)
+	c.apart = slices.Clone(k.apart)
 	c.index = make(map[string]int, len(k.index))
 	for key, at := range k.index {
 		c.index[key] = at
@@ -90,6 +95,9 @@ func (k *packing) times(c *column) int64 {
 	for _, w := range want {
 		n = min(n, k.need[w.item]/w.n)
 	}
+	for _, u := range k.p.apartUses(c.site, c.pattern) {
+		n = min(n, k.apart[u.item]/u.n)
+	}
 	return n
 }
 
@@ -104,6 +112,9 @@ func (k *packing) put(c *column, n int64) {
 	}
 	for _, u := range k.p.sites[c.site].quotas {
 		k.quota[u.quota] -= n * u.weight
+	}
+	for _, u := range k.p.apartUses(c.site, c.pattern) {
+		k.apart[u.item] -= n * u.n
 	}
 	k.cost += n * c.cost
 	key := c.key()

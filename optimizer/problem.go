@@ -39,7 +39,9 @@ type Problem struct {
 	blocked    map[groupKey]bool // groups that wait for others of their job
 	basePaid   int64             // nano-USD that the bases cost
 	raws       []*rawGroup
-	caps       bool       // some class has machine kinds
+	caps       bool // what a machine may hold of some classes is capped
+	apart      map[groupKey]*apart
+	apartRows  []apartRow
 	hopeless   []hopeless // what no offer can serve, and reserves that no set of offers can give
 	levels     int        // priorities among the classes; level 0 goes first
 
@@ -119,7 +121,7 @@ func NewProblem(in Input) (*Problem, error) {
 	p.judgeAll(p.raws)
 	p.addStarts()
 	p.buildClasses()
-	p.caps = slices.ContainsFunc(p.classes, func(c class) bool { return c.need.machines })
+	p.caps = slices.ContainsFunc(p.classes, func(c class) bool { return c.need.machines || c.apart != nil && c.apart.machines })
 	p.buildSites()
 	p.splitSites()
 	p.buildGroups()

@@ -123,6 +123,7 @@ func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 	}
 	g.Replicas = rapid.IntRange(1, 6).Draw(t, "replicas")
 	g.Gang = gangs && rapid.IntRange(0, 2).Draw(t, "gang") == 0
+	g.Spread = drawSpread(t, g)
 	if rapid.Bool().Draw(t, "by work") {
 		g.Work = float64(rapid.IntRange(1, 60).Draw(t, "work"))
 	} else {
@@ -140,6 +141,18 @@ func drawGroup(t *rapid.T, gangs bool) purser.TaskGroup {
 	}
 	drawStorage(t, &g)
 	return g
+}
+
+// drawSpread keeps one in four groups apart.
+func drawSpread(t *rapid.T, g purser.TaskGroup) purser.Spread {
+	if g.Gang || rapid.IntRange(0, 3).Draw(t, "kept apart") != 0 {
+		return purser.Spread{}
+	}
+	s := purser.Spread{Level: rapid.SampledFrom(purser.DomainLevels()).Draw(t, "apart by")}
+	if s.Max = rapid.IntRange(0, 2).Draw(t, "most in one"); s.Max == 0 {
+		s.Share = rapid.SampledFrom([]float64{0.25, 0.5, 1}).Draw(t, "share in one")
+	}
+	return s
 }
 
 func drawQuotas(t *rapid.T) []purser.Quota {

@@ -146,7 +146,10 @@ func newRelaxed(ctx context.Context, rt *highs.Runtime, p *Problem, spec relaxed
 		}
 		r.services = append(r.services, s)
 	}
-	m.rows = len(lower)
+	m.addApart(len(lower))
+	for i := range p.apartRows {
+		lower = append(lower, -float64(r.apartOf(i)))
+	}
 	if err = r.addRows(0, lower); err == nil {
 		if err = r.addLimits(r.limitOf, r.quotaOf); err == nil {
 			if err = r.addMisses(); err == nil {
@@ -170,6 +173,13 @@ func (r *relaxed) limitOf(s int32) int64 {
 		return r.on.limit[s]
 	}
 	return r.p.sites[s].limit
+}
+
+func (r *relaxed) apartOf(i int) int64 {
+	if r.on != nil {
+		return r.on.apart[i]
+	}
+	return r.p.apartRows[i].limit
 }
 
 func (r *relaxed) quotaOf(q int) int64 {

@@ -47,7 +47,7 @@ func (k *packing) cheapestInsertion(it int32, level int, domain int32) insertion
 	size := k.p.items[it].size
 	for _, g := range k.p.groupsOf[it] {
 		for _, s := range k.p.groups[g].sites {
-			if level >= 0 && k.p.sites[s].domain[level] != domain || k.has(s) <= 0 || !size.within(k.p.groups[g].room) || !k.p.keepsCaps(s, pattern{{it, 1}}) {
+			if level >= 0 && k.p.sites[s].domain[level] != domain || k.has(s) <= 0 || !size.within(k.p.groups[g].room) || !k.p.keepsCaps(s, pattern{{it, 1}}) || !k.apartLeft(it, s) {
 				continue
 			}
 			if c := k.p.newColumn(g, s, pattern{{it, 1}}); c.cost < best.cost {
@@ -61,7 +61,7 @@ func (k *packing) cheapestInsertion(it int32, level int, domain int32) insertion
 			continue
 		}
 		c := k.p.newColumn(m.group, m.site, append(slices.Clone(m.pattern), count{it, 1}))
-		if !k.p.keepsCaps(m.site, c.pattern) {
+		if !k.p.keepsCaps(m.site, c.pattern) || !k.apartLeft(it, m.site) {
 			continue
 		}
 		if more := c.cost - m.cost; more < best.cost {
