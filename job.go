@@ -2,6 +2,7 @@ package purser
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"

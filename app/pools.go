@@ -55,7 +55,7 @@ func (a *App) roomForPools(leases []purser.Lease) bool {
 }
 
 // mindsZone says whether a task that goes to the lease must be in its zone: the user
-// named zones or a ceiling for the price, a gang is together, or copies of a service
+// named zones or a ceiling for the price, a gang is together, or copies
 // are kept apart.
 func mindsZone(s postgres.Snapshot, id purser.LeaseID) bool {
 	groups := map[purser.JobID][]purser.TaskGroup{}
@@ -67,7 +67,7 @@ func mindsZone(s postgres.Snapshot, id purser.LeaseID) bool {
 			continue
 		}
 		for _, g := range groups[t.Job] {
-			if g.Name == t.Group && (g.Gang || len(g.Where.Zones) > 0 || g.Where.MaxPerHour > 0 || g.Survive.Level != purser.DomainNone) {
+			if g.Name == t.Group && (g.Gang || len(g.Where.Zones) > 0 || g.Where.MaxPerHour > 0 || g.Survive.Level != purser.DomainNone || g.Spread.Level != purser.DomainNone) {
 				return true
 			}
 		}

@@ -58,6 +58,8 @@ func TestForms(t *testing.T) {
 		{"survive", "{level: site, failures: 2}", inference, func(g purser.TaskGroup) any { return g.Survive }, purser.Survive{Level: purser.DomainSite, Share: 1, Failures: 2}},
 		{"survive", "spot_pool", inference, func(g purser.TaskGroup) any { return g.Survive }, purser.Survive{Level: purser.DomainSpotPool, Share: 1}},
 		{"survive", "machine", inference, func(g purser.TaskGroup) any { return g.Survive }, purser.Survive{Level: purser.DomainMachine, Share: 1}},
+		{"spread", "{level: zone, share: 50%}", training, func(g purser.TaskGroup) any { return g.Spread }, purser.Spread{Level: purser.DomainZone, Share: 0.5}},
+		{"spread", "{level: machine, max: 2}", training, func(g purser.TaskGroup) any { return g.Spread }, purser.Spread{Level: purser.DomainMachine, Max: 2}},
 		{"max_price", "4.5", training, func(g purser.TaskGroup) any { return g.Where.MaxPerHour }, purser.USDPerHour(4_500_000_000)},
 		{"max_price", "$0.123456789/h", training, func(g purser.TaskGroup) any { return g.Where.MaxPerHour }, purser.USDPerHour(123_456_789)},
 		{"max_price", "3 USD/hour", training, func(g purser.TaskGroup) any { return g.Where.MaxPerHour }, purser.USDPerHour(3_000_000_000)},

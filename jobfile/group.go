@@ -58,6 +58,7 @@ func commonFields(variants table[entry]) []field[group] {
 func trainingFields() []field[group] {
 	shapes := lift([]field[shape]{runTimeField, stagesField}, func(g *group) *shape { return &g.shape })
 	return append(append(shapes, gangFields()...),
+		field[group]{"spread", func(r *reader, g *group, v value) error { return readSpread(r, &g.noun.Spread, v) }},
 		field[group]{"work", func(_ *reader, g *group, v value) error {
 			var err error
 			if g.noun.Work, err = v.number(0, maxAmount); err == nil && g.noun.Work == 0 {
@@ -180,6 +181,34 @@ func readSurvive(r *reader, s *purser.Survive, v value) error {
 	w, err := surviveTable.read(r, v, s)
 	if err == nil && !w.has("level") {
 		err = v.fail("add level: zone, machine or another", "it is not said what may fail")
+	}
+	return err
+}
+
+var spreadTable = table[purser.Spread]{what: "spread", fields: []field[purser.Spread]{
+	{"level", func(_ *reader, s *purser.Spread, v value) (err error) { s.Level, err = v.level(); return }},
+	{"share", func(_ *reader, s *purser.Spread, v value) error {
+		var err error
+		if s.Share, err = v.share(1); err == nil && s.Share == 0 {
+			err = v.fail("", "the share must be above 0")
+		}
+		return err
+	}},
+	{"max", func(_ *reader, s *purser.Spread, v value) (err error) {
+		s.Max, err = v.integer(1, purser.MaxReplicasPerGroup)
+		return
+	}},
+}}
+
+// readSpread reads {level: zone, share: 0.5} or {level: zone, max: 2}.
+func readSpread(r *reader, s *purser.Spread, v value) error {
+	const form = "write {level: zone, share: 50%} or {level: zone, max: 2}"
+	if !v.isMapping() {
+		return v.fail(form, "it is not said how many replicas may lie in one place")
+	}
+	w, err := spreadTable.read(r, v, s)
+	if err == nil && (!w.has("level") || w.has("share") == w.has("max")) {
+		err = v.fail(form, "spread needs a level, and a share or the most replicas")
 	}
 	return err
 }

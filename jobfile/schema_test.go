@@ -38,6 +38,7 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 		{"max_latency", def(t, job, "max_latency")["anyOf"].([]any)[1].(map[string]any), latencyTable.names()},
 		{"place", def(t, limits, "place"), placeTable.names()},
 		{"demand_at", def(t, job, "demand_at")["items"].(map[string]any), demandAtTable.names()},
+		{"spread", def(t, job, "spread"), spreadTable.names()},
 		{"data", def(t, job, "data"), dataTable.names()},
 		{"federated", def(t, job, "federated"), federatedTable.names()},
 		{"site", def(t, job, "site"), siteTable.names()},

@@ -42,6 +42,7 @@
 //	                                                                 sizes has a variant for each (ways.go)
 //	(2) rate     Σ θ_v·n_v ≥ λ·(1 + headroom),  Σ n_v ≥ replicas,  Σ n_v ≤ the most
 //	(3) survive  Σ_{outside F} θ_v·n_v ≥ κ·λ   for every set F of k  per service, in whole replicas; machines: see anymachine.go
+//	(6) spread   Σ_{c in f} a·x ≤ ⌈share·n⌉                           training that is kept apart, per domain (apart.go)
 //	(5) limits   Σ_{c on o} x ≤ L_o,  Σ w_oq·x ≤ K_q
 //
 // Training that can wait may begin later, at one of a few start times (starts.go): an offer from a start time on is a place of its own, rows (5)
