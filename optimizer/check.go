@@ -28,6 +28,7 @@ type checker struct {
 	placed   map[groupKey][]placedOn
 	seen     map[replicaName]bool
 	unplaced map[groupKey]int
+	lease    int     // that is looked at: of the leases, and then of those that are taken later
 	spans    []int64 // by lease: ns that its longest placement runs within the horizon
 	world    map[groupKey]int
 }
@@ -56,6 +57,7 @@ func (c *checker) machines() error {
 	}
 	used := map[purser.LeaseID]bool{}
 	for i, l := range c.plan.Leases {
+		c.lease = i
 		want, ok := offers[l.Offer.ID()]
 		if l.Held != "" {
 			h, stands := held[l.Held]
@@ -103,7 +105,7 @@ func (c *checker) placementFrom(pl purser.Placement, l purser.PlannedLease, h He
 	c.seen[name] = true
 	key := groupKey{at, g}
 	group := &c.p.jobs[at].Groups[g]
-	c.placed[key] = append(c.placed[key], placedOn{pl, l.Offer, l.Held, len(c.spans)})
+	c.placed[key] = append(c.placed[key], placedOn{pl, l.Offer, l.Held, c.lease})
 	v := slices.IndexFunc(group.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant })
 	stays := slices.Contains(h.Placements, pl)
 	left := c.p.leftOf(key, pl.Replica)

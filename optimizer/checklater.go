@@ -16,6 +16,7 @@ func (c *checker) later() error {
 	}
 	starts := map[groupKey]int64{}
 	for i, l := range c.plan.Later {
+		c.lease = len(c.plan.Leases) + i
 		from := int64(l.Start.Sub(p.in.Now))
 		if o, ok := offers[l.Offer.ID()]; !ok || o != l.Offer || l.Held != "" || from <= 0 || len(l.Placements) == 0 {
 			return wrong("later lease %d (%s) is of nothing that is offered, holds nothing or does not begin later", i, l.Offer.ID())

@@ -474,6 +474,7 @@ func TestNeverDearerThanAlone(t *testing.T) {
 		for i := range rapid.IntRange(1, 5).Draw(t, "jobs") {
 			name := fmt.Sprintf("j%d", i)
 			g := drawGroup(t, false)
+			g.Spread = purser.Spread{} // where it may not lie together, there need not be enough places
 			in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(name), Project: "p", Name: name, Groups: []purser.TaskGroup{g}})
 			cheapest := purser.Money(-1)
 			for _, o := range in.Offers {

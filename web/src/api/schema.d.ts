@@ -1130,6 +1130,13 @@ export interface components {
             /** Format: double */
             sure?: number;
         };
+        PlanWeight: {
+            /** Format: int64 */
+            replicas: number;
+            variant: string;
+            /** Format: int64 */
+            weight: number;
+        };
         Plans: {
             plans: components["schemas"]["Plan"][] | null;
         };
@@ -1272,12 +1279,6 @@ export interface components {
             /** Format: double */
             size_gb?: number;
             storage?: string;
-        };
-        PurserCoordinates: {
-            /** Format: double */
-            lat: number;
-            /** Format: double */
-            lon: number;
         };
         PurserCoordinates: {
             /** Format: double */
@@ -1461,6 +1462,13 @@ export interface components {
             source: string;
             zone?: string;
         };
+        PurserSpread: {
+            level?: string;
+            /** Format: int64 */
+            max?: number;
+            /** Format: double */
+            share?: number;
+        };
         PurserSurvive: {
             /** Format: int64 */
             failures?: number;
@@ -1543,6 +1551,7 @@ export interface components {
             run_time_ns?: number;
             scaling?: components["schemas"]["PurserScaling"];
             sizes?: number[] | null;
+            spread?: components["schemas"]["PurserSpread"];
             survive?: components["schemas"]["PurserSurvive"];
             time_zone?: string;
             users?: components["schemas"]["PurserUsers"][] | null;
