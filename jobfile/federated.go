@@ -129,9 +129,12 @@ func (s *fedSite) within(w purser.Where) purser.Where {
 	for _, f := range []struct {
 		here, all *[]string
 	}{
-		{&s.where.Providers, &w.Providers}, {&s.where.NoProviders, &w.NoProviders},
-		{&s.where.Regions, &w.Regions}, {&s.where.NoRegions, &w.NoRegions},
-		{&s.where.Zones, &w.Zones}, {&s.where.Countries, &w.Countries},
+		{&s.where.Providers, &w.Providers},
+		{&s.where.NoProviders, &w.NoProviders},
+		{&s.where.Regions, &w.Regions},
+		{&s.where.NoRegions, &w.NoRegions},
+		{&s.where.Zones, &w.Zones},
+		{&s.where.Countries, &w.Countries},
 		{&s.where.Compliance, &w.Compliance},
 	} {
 		if len(*f.here) > 0 {
