@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"purser"
+	"purser/optimizer"
 )
 
 // made writes a small folder in the layout of the real data.
@@ -98,5 +99,28 @@ func TestTracesThatAreNotThere(t *testing.T) {
 	}
 	if _, err := ReadLadder(t.Context(), dir); purser.KindOf(err) != purser.KindNotFound {
 		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestUnlikeJobsAreAllUnlike(t *testing.T) {
+	l, err := ReadLadder(t.Context(), made(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := l.Unlike(60, 24, 1)
+	if !reflect.DeepEqual(in, l.Unlike(60, 24, 1)) || reflect.DeepEqual(in.Jobs, l.Unlike(60, 24, 2).Jobs) {
+		t.Error("a rung is not a function of its seed")
+	}
+	p, err := optimizer.NewProblem(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := p.Size(); n.Jobs != 60 || n.Classes != 60 {
+		t.Errorf("%d jobs in %d classes", n.Jobs, n.Classes)
+	}
+	for _, j := range in.Jobs {
+		if err := j.Check(); err != nil {
+			t.Errorf("%s: %v", j.Name, err)
+		}
 	}
 }

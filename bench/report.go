@@ -25,7 +25,8 @@ type Figure struct {
 
 // Result is what one rung came to.
 type Result struct {
-	Jobs, Replicas, Offers, Classes int // replicas: the least that everything needs, reserves included
+	Jobs, Replicas, Offers, Classes int  // replicas: the least that everything needs, reserves included
+	Unlike                          bool // no two jobs are alike
 	Bound, Ours, NoPacking          purser.Money
 	Baselines                       []Baseline
 	Gap                             float64
@@ -53,7 +54,12 @@ func (b Baseline) Text() string {
 }
 
 // Name is the rung's name in tables and JSON.
-func (r Result) Name() string { return fmt.Sprintf("ladder %d on %d", r.Jobs, r.Offers) }
+func (r Result) Name() string {
+	if r.Unlike {
+		return fmt.Sprintf("ladder %d unlike on %d", r.Jobs, r.Offers)
+	}
+	return fmt.Sprintf("ladder %d on %d", r.Jobs, r.Offers)
+}
 
 // Figures gives the result as single figures.
 func (r Result) Figures() []Figure {
@@ -76,7 +82,19 @@ func (r Result) Figures() []Figure {
 
 // RunRung solves one rung within a time and checks the plan.
 func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, jobs, offers int, seed uint64, limit time.Duration, now func() time.Time) (Result, error) {
-	in := l.Rung(jobs, offers, seed)
+	r, err := runRung(ctx, rt, l.Rung(jobs, offers, seed), limit, now)
+	r.Jobs, r.Offers = jobs, offers
+	return r, err
+}
+
+// RunUnlike solves one rung of the second ladder, whose jobs are all unlike.
+func RunUnlike(ctx context.Context, rt *highs.Runtime, l *Ladder, jobs, offers int, seed uint64, limit time.Duration, now func() time.Time) (Result, error) {
+	r, err := runRung(ctx, rt, l.Unlike(jobs, offers, seed), limit, now)
+	r.Jobs, r.Offers, r.Unlike = jobs, offers, true
+	return r, err
+}
+
+func runRung(ctx context.Context, rt *highs.Runtime, in optimizer.Input, limit time.Duration, now func() time.Time) (Result, error) {
 	began, cpu := now(), cpuSeconds()
 	ctx, cancel := context.WithTimeout(ctx, limit-limit/25) // the rest is for the plan's explanation and its check
 	defer cancel()
@@ -92,7 +110,7 @@ func RunRung(ctx context.Context, rt *highs.Runtime, l *Ladder, jobs, offers int
 		return Result{}, err
 	}
 	r := Result{
-		Jobs: jobs, Replicas: p.Size().Replicas, Offers: offers, Classes: p.Size().Classes, Bound: plan.Bound, Ours: plan.Objective, Gap: plan.Gap, Status: plan.Status,
+		Replicas: p.Size().Replicas, Classes: p.Size().Classes, Bound: plan.Bound, Ours: plan.Objective, Gap: plan.Gap, Status: plan.Status,
 		Seconds: now().Sub(began).Seconds(), CPUSeconds: cpuSeconds() - cpu, PeakMiB: peakMiB(), Machines: len(plan.Leases), NoPacking: noPacking(in, plan),
 	}
 	for _, u := range plan.Unplaced {

@@ -32,6 +32,7 @@ func newBenchLadder() *cobra.Command {
 	offers := c.Flags().Int("offers", 300, "offers to choose from")
 	seed := c.Flags().Uint64("seed", 1, "of the generator")
 	limit := c.Flags().Duration("time", 10*time.Second, "how long each plan may take")
+	unlike := c.Flags().Bool("unlike", false, "the second ladder: no two jobs are alike")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if *data == "" {
 			return usageError{fmt.Errorf("name the folder with the traces: --data DIR, or PURSER_DATA")}
@@ -52,7 +53,11 @@ func newBenchLadder() *cobra.Command {
 			if n < 1 || n > 1_000_000 {
 				return purser.Errorf(purser.KindInvalid, "purser bench", "a rung has 1 to 1,000,000 jobs, not %d", n)
 			}
-			r, err := bench.RunRung(c.Context(), rt, l, n, *offers, *seed, *limit, time.Now)
+			run := bench.RunRung
+			if *unlike {
+				run = bench.RunUnlike
+			}
+			r, err := run(c.Context(), rt, l, n, *offers, *seed, *limit, time.Now)
 			if err != nil {
 				return err
 			}
