@@ -32,13 +32,15 @@ type Plan struct {
 	Bound     Money         `json:"bound_usd"`     // no plan can cost less; proven
 	Gap       float64       `json:"gap"`           // (Objective − Bound) / Objective, 0 for a plan that costs nothing
 
-	UnitPrice     USDPerHour    `json:"usd_per_hour"`              // of what runs at the start
+	UnitPrice     USDPerHour    `json:"usd_per_hour"`              // of what runs at the start, without machines under a commitment
 	BaselinePrice USDPerHour    `json:"baseline_usd_per_hour"`     // each placed replica alone on its cheapest on-demand machine
 	CarbonGrams   float64       `json:"carbon_grams,omitempty"`    // CO₂e of the machines over the horizon, estimated; 0 where nobody asked
 	CarbonCost    Money         `json:"carbon_cost_usd,omitempty"` // what it counts in Objective at the price of carbon; nobody is paid for it
 	ExtraCost     Money         `json:"extra_usd,omitempty"`       // of Objective, what replicas cost beside their machines: moving, reading and keeping data
 	SolveTime     time.Duration `json:"solve_ns"`
 	CutByTime     bool          `json:"cut_by_time,omitempty"` // a clock, not the work limit, ended the search
+
+	Commitments []CommitmentUse `json:"commitments,omitempty"` // by name; their promised spend is in no figure of the plan
 
 	Leases    []PlannedLease `json:"leases"`
 	Later     []LaterLease   `json:"later,omitempty"`    // the machines that what waits is planned on
@@ -53,8 +55,9 @@ type Plan struct {
 // PlannedLease is a machine that the plan uses: a new one, or one that is held.
 type PlannedLease struct {
 	Offer      Offer         `json:"offer"`
-	Held       LeaseID       `json:"held,omitempty"` // the lease that already stands; empty: to be launched
-	Duration   time.Duration `json:"duration_ns"`    // how long it is expected to be needed within the horizon
+	Held       LeaseID       `json:"held,omitempty"`       // the lease that already stands; empty: to be launched
+	Commitment string        `json:"commitment,omitempty"` // by name: what it runs under; it then costs nothing more
+	Duration   time.Duration `json:"duration_ns"`          // how long it is expected to be needed within the horizon
 	Placements []Placement   `json:"placements"`
 }
 
@@ -216,8 +219,15 @@ func (p Plan) Sentence() string {
 		return "There is nothing to run."
 	}
 	s := fmt.Sprintf("%s on %s for %s", count(p.Placed(), "replica"), count(p.Machines(), "machine"), p.UnitPrice)
-	if p.BaselinePrice > p.UnitPrice {
-		s += fmt.Sprintf(" instead of %s with one on-demand machine each (%.0f %% less)", p.BaselinePrice, 100*(1-p.UnitPrice.USD()/p.BaselinePrice.USD()))
+	paid := p.UnitPrice
+	for _, c := range p.Commitments {
+		paid += c.UnitPrice
+	}
+	if paid > p.UnitPrice {
+		s += fmt.Sprintf(" beside %s that is committed", paid-p.UnitPrice)
+	}
+	if p.BaselinePrice > paid {
+		s += fmt.Sprintf(" instead of %s with one on-demand machine each (%.0f %% less)", p.BaselinePrice, 100*(1-paid.USD()/p.BaselinePrice.USD()))
 	}
 	switch {
 	case p.Status == PlanOptimal:

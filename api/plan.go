@@ -26,6 +26,8 @@ type Plan struct {
 	CutByTime     bool              `json:"cut_by_time,omitempty"`
 	Summary       string            `json:"summary"` // the plan in a sentence; empty in lists
 
+	Commitments []PlanCommitment `json:"commitments,omitempty"` // what is promised; in no other figure of the plan
+
 	Leases    []PlanLease    `json:"leases"`
 	Waiting   []PlanWaiting  `json:"waiting,omitempty"`
 	Services  []PlanService  `json:"services"`
@@ -38,9 +40,19 @@ type Plan struct {
 // PlanLease is a machine of a plan.
 type PlanLease struct {
 	Offer      Offer           `json:"offer"`
-	Held       purser.LeaseID  `json:"held,omitempty"` // it stands already
-	Hours      float64         `json:"hours"`          // it is expected to be needed for, within the horizon
+	Held       purser.LeaseID  `json:"held,omitempty"`       // it stands already
+	Commitment string          `json:"commitment,omitempty"` // what it runs under; it then costs nothing more
+	Hours      float64         `json:"hours"`                // it is expected to be needed for, within the horizon
 	Placements []PlanPlacement `json:"placements"`
+}
+
+// PlanCommitment is what a plan's machines take of a commitment.
+type PlanCommitment struct {
+	Name       string            `json:"name"`
+	UnitPrice  purser.USDPerHour `json:"usd_per_hour"`      // promised
+	Used       purser.USDPerHour `json:"used_usd_per_hour"` // the discounted prices of the machines under it
+	Machines   int               `json:"machines"`
+	IdlePerDay purser.Money      `json:"idle_usd_per_day"` // paid for nothing
 }
 
 // PlanPlacement is a replica on a machine of a plan.
@@ -138,8 +150,11 @@ func PlanOf(p purser.Plan, name func(purser.JobID) string) Plan {
 		Summary: p.Sentence(),
 		Leases:  []PlanLease{}, Services: []PlanService{}, Unplaced: []PlanUnplaced{}, Refusals: []PlanRefusal{}, RunnersUp: []PlanRunnerUp{},
 	}
+	for _, c := range p.Commitments {
+		out.Commitments = append(out.Commitments, PlanCommitment{c.Name, c.UnitPrice, c.Used, c.Machines, c.Idle().For(24 * time.Hour)})
+	}
 	for _, l := range p.Leases {
-		lease := PlanLease{Offer: OfferOf(l.Offer), Held: l.Held, Hours: l.Duration.Hours(), Placements: []PlanPlacement{}}
+		lease := PlanLease{Offer: OfferOf(l.Offer), Held: l.Held, Commitment: l.Commitment, Hours: l.Duration.Hours(), Placements: []PlanPlacement{}}
 		for _, pl := range l.Placements {
 			lease.Placements = append(lease.Placements, PlanPlacement{
 				JobID: pl.Job, Job: name(pl.Job), Group: pl.Group, Replica: pl.Replica, Variant: pl.Variant,

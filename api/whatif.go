@@ -26,9 +26,9 @@ type PriceFactor struct {
 	Factor       float64               `json:"factor" doc:"Above 0; 1.5 makes them half as dear again."`
 }
 
-// More is more of a quota, in its unit, or more machines of an offer whose supply ends.
+// More is more of a quota, in its unit, of a commitment, in cents an hour, or more machines of an offer whose supply ends.
 type More struct {
-	Name  string `json:"name" maxLength:"400" doc:"A quota's name, or an offer's id or instance type."`
+	Name  string `json:"name" maxLength:"400" doc:"A quota's or a commitment's name, or an offer's id or instance type."`
 	Count int64  `json:"count" minimum:"-1000000000" maximum:"1000000000" doc:"Below 0: less."`
 }
 
@@ -51,7 +51,7 @@ type Worth struct {
 
 // WorthStep is a limit that is used up, and what a little more of it would save.
 type WorthStep struct {
-	Name     string       `json:"name"` // a quota's, or an offer's id
+	Name     string       `json:"name"` // a quota's or a commitment's, or an offer's id
 	Unit     string       `json:"unit"`
 	More     int64        `json:"more"`
 	PerDay   purser.Money `json:"saves_usd_per_day"`

@@ -27,14 +27,16 @@ func (p moneyPart) Spend(ctx context.Context) (api.Spend, error) {
 		return api.Spend{}, err
 	}
 	out := api.Spend{Rehearsal: p.rehearsal, At: now, MonthStart: begin, ByJob: []api.SpendRow{}}
+	var running []purser.Lease
 	for _, l := range leases {
 		if l.Rehearsal == p.rehearsal && (l.State == purser.LeaseRunning || l.State == purser.LeaseDraining && !l.RunningAt.IsZero()) {
-			out.RatePerHour += l.Offer.UnitPrice
+			running = append(running, l)
 			if out.ChargedThrough.IsZero() || l.ChargedThrough.Before(out.ChargedThrough) {
 				out.ChargedThrough = l.ChargedThrough
 			}
 		}
 	}
+	out.RatePerHour = p.billedRate(running)
 	for _, r := range rows {
 		if r.Rehearsal != p.rehearsal {
 			continue

@@ -104,7 +104,8 @@ func PlanFiles(ctx context.Context, r PlanRequest) (PlanResult, error) {
 		}
 	}
 	problem, err := optimizer.NewProblem(optimizer.Input{
-		Now: r.Now, Horizon: r.Horizon, Offers: offers, Jobs: demandInForce(r.Jobs, r.Now), Quotas: r.Limits.Quotas, Atlas: r.Limits.Atlas, Hazard: hazardOf(nil),
+		Now: r.Now, Horizon: r.Horizon, Offers: offers, Jobs: demandInForce(r.Jobs, r.Now), Quotas: r.Limits.Quotas, Commitments: r.Limits.Commitments, Atlas: r.Limits.Atlas,
+		Hazard: hazardOf(nil),
 		Carbon: r.Carbon.of, CarbonPrice: purser.MoneyOf(r.Carbon.PerTonne),
 	})
 	if err != nil {

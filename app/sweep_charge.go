@@ -20,8 +20,13 @@ func (a *App) charge(ctx context.Context) (lines int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	leases := make([]purser.Lease, len(inputs))
+	for i, in := range inputs {
+		leases[i] = in.Lease
+	}
+	covered := a.coveredBy(leases)
 	var errs []error
-	for _, in := range inputs {
+	for i, in := range inputs {
 		through := ledger.Through(in.Lease, now)
 		from := in.Lease.ChargedThrough
 		if from.IsZero() {
@@ -36,7 +41,7 @@ func (a *App) charge(ctx context.Context) (lines int, err error) {
 			continue
 		}
 		charges := ledger.Charges(ledger.Input{
-			Lease: in.Lease, Tasks: in.Tasks, Prices: in.Prices, ListPrice: in.OnDemand, Projects: projects, From: from, To: through,
+			Lease: in.Lease, Tasks: in.Tasks, Prices: in.Prices, ListPrice: in.OnDemand, Committed: a.committedRate(in.Lease, covered[i]), Projects: projects, From: from, To: through,
 		})
 		switch err := a.db.SaveCharges(ctx, in.Lease.ID, charges, through); {
 		case err == nil:

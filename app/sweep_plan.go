@@ -189,6 +189,7 @@ func (a *App) input(snap postgres.Snapshot, offers []purser.Offer, keep bool) op
 	for i, q := range in.Quotas {
 		in.Quotas[i].Limit = max(0, q.Limit-(taken(q, ending)+999)/1000)
 	}
+	a.commit(&in, ending)
 	return in
 }
 

@@ -87,12 +87,21 @@ func scenarioOf(q api.WhatIf) optimizer.Scenario {
 }
 
 // difference is what the second plan costs more than the first in a day of their
-// horizon. It is sure when no plan for the one world can cost what the plan for the
-// other does.
+// horizon, with what is promised in each. It is sure when no plan for the one world can
+// cost what the plan for the other does.
 func difference(now, then purser.Plan) (perDay purser.Money, sure bool) {
 	days := max(now.Horizon.Hours(), 1) / 24
-	perDay = purser.Money(float64(then.Objective-now.Objective) / days)
-	return perDay, then.Bound > now.Objective || then.Objective < now.Bound
+	promised := promisedIn(then) - promisedIn(now)
+	perDay = purser.Money(float64(then.Objective+promised-now.Objective) / days)
+	return perDay, then.Bound+promised > now.Objective || then.Objective+promised < now.Bound
+}
+
+// promisedIn is what commitments cost over a plan's horizon.
+func promisedIn(p purser.Plan) (sum purser.Money) {
+	for _, c := range p.Commitments {
+		sum += c.UnitPrice.For(p.Horizon)
+	}
+	return sum
 }
 
 // missed counts the replicas that a plan does not place.

@@ -143,6 +143,8 @@ func numberKeyword(key string, rule, v any, at string) string {
 		return mustBe(n <= limit, "%s: above %v", at, limit)
 	case "exclusiveMinimum":
 		return mustBe(n > limit, "%s: not above %v", at, limit)
+	case "exclusiveMaximum":
+		return mustBe(n < limit, "%s: not below %v", at, limit)
 	}
 	return elsewhere(key)
 }
@@ -225,7 +227,7 @@ func objectKeyword(root, s map[string]any, key string, rule any, v map[string]an
 // unknown ones.
 func elsewhere(key string) string {
 	switch key {
-	case "pattern", "minLength", "minimum", "maximum", "exclusiveMinimum", "items", "minItems", "maxItems", "uniqueItems",
+	case "pattern", "minLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "items", "minItems", "maxItems", "uniqueItems",
 		"required", "properties", "additionalProperties", "propertyNames", "minProperties", "maxProperties":
 		return ""
 	}

@@ -31,7 +31,7 @@ func TestDocs(t *testing.T) {
 	inText := []string{"kind", "from", "to", "path", "content", "mode", "level", "share", "size", "time"}
 	for _, fields := range [][]string{
 		jobFileTable.names(), jobTable.names(), groupTables[purser.Training][true].names(), groupTables[purser.Inference][true].names(),
-		trainingEntries.names(), checkpointTable.names(), modelTable.names(), federatedTable.names(), siteTable.names(), quotaTable.names(), machineTable.names(), amortizationTable.names(), powerTable.names(), limitsTable.names(), usersTable.names(), dataTable.names(), placeTable.names(),
+		trainingEntries.names(), checkpointTable.names(), modelTable.names(), federatedTable.names(), siteTable.names(), quotaTable.names(), commitmentTable.names(), machineTable.names(), amortizationTable.names(), powerTable.names(), limitsTable.names(), usersTable.names(), dataTable.names(), placeTable.names(),
 	} {
 		for _, f := range fields {
 			if !documented[f] && !slices.Contains(inText, f) {

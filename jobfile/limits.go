@@ -7,9 +7,10 @@ import (
 	"purser"
 )
 
-// Limits are what an account may hold at once and the machines that are owned.
+// Limits are what an account may hold at once, what is promised to providers, and the machines that are owned.
 type Limits struct {
-	Quotas []purser.Quota `json:"quotas,omitempty"`
+	Quotas      []purser.Quota      `json:"quotas,omitempty"`
+	Commitments []purser.Commitment `json:"commitments,omitempty"`
 	// Private are machines of the user's own as offers: option private, limit the
 	// count of equal machines, price what an hour of one costs. Provider is
 	// "private", and so is the source, with a colon and how the price came about
@@ -27,11 +28,12 @@ const (
 	DefaultSite     = "local"
 )
 
-type limitsFile struct{ quotas, private, places value }
+type limitsFile struct{ quotas, commitments, private, places value }
 
 var limitsTable = table[limitsFile]{what: "a limits file", fields: []field[limitsFile]{
 	{"version", func(_ *reader, _ *limitsFile, v value) error { return v.version() }},
 	{"quotas", func(_ *reader, f *limitsFile, v value) error { f.quotas = v; return v.wantList("quotas") }},
+	{"commitments", func(_ *reader, f *limitsFile, v value) error { f.commitments = v; return v.wantList("commitments") }},
 	{"private", func(_ *reader, f *limitsFile, v value) error { f.private = v; return v.wantList("private machines") }},
 	{"places", func(_ *reader, f *limitsFile, v value) error { f.places = v; return v.wantList("places") }},
 }}
@@ -136,12 +138,17 @@ func parseLimits(name string, data []byte) (Limits, error) {
 	if err != nil {
 		return Limits{}, err
 	}
-	if count(w, "quotas", "private", "places") == 0 {
-		return Limits{}, root.fail("add quotas:, private: or places:", "the file sets no limit")
+	if count(w, "quotas", "commitments", "private", "places") == 0 {
+		return Limits{}, root.fail("add quotas:, commitments:, private: or places:", "the file sets no limit")
 	}
 	var out Limits
 	if w.has("quotas") {
 		if out.Quotas, err = readQuotas(r, f.quotas); err != nil {
+			return Limits{}, err
+		}
+	}
+	if w.has("commitments") {
+		if out.Commitments, err = readCommitments(r, f.commitments); err != nil {
 			return Limits{}, err
 		}
 	}

@@ -46,6 +46,7 @@ func TestSchemaKnowsTheFields(t *testing.T) {
 		{"file", def(t, job, "file"), fileTable.names()},
 		{"the limits file", limits, limitsTable.names()},
 		{"quota", def(t, limits, "quota"), quotaTable.names()},
+		{"commitment", def(t, limits, "commitment"), commitmentTable.names()},
 		{"machine", def(t, limits, "machine"), machineTable.names()},
 		{"amortization", def(t, limits, "amortization"), amortizationTable.names()},
 		{"power", def(t, limits, "power"), powerTable.names()},

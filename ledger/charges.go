@@ -14,6 +14,7 @@ type Input struct {
 	Tasks     []purser.Task       // every task that ever was on the lease, ended or not
 	Prices    []purser.PricePoint // spot: of its offer, with the one in force at the start; others: not looked at
 	ListPrice purser.USDPerHour   // of the same machine on demand; 0 when not known
+	Committed purser.USDPerHour   // what it takes of the commitment that it runs under; 0: it runs under none
 	Projects  map[purser.JobID]string
 	From, To  time.Time
 }
@@ -177,13 +178,17 @@ func lines(in Input, s stretch, held []presence, from, to time.Time) []purser.Ch
 	if total < whole {
 		weights = append(weights, whole-total) // idle room
 	}
-	billed := split(s.cost(s.point.UnitPrice, from, to), weights)
+	price, spread := s.point.UnitPrice, s.point.UnitPrice
+	if in.Committed > 0 {
+		price, spread = 0, in.Committed
+	}
+	billed, effective := split(s.cost(price, from, to), weights), split(s.cost(spread, from, to), weights)
 	list := split(s.cost(listPrice(in, s), from, to), weights)
 	out := make([]purser.Charge, len(weights))
 	for i := range out {
 		c := purser.Charge{
 			Lease: in.Lease.ID, Offer: in.Lease.Offer.ID(), Start: from, End: to, UnitPrice: s.point.UnitPrice,
-			ListCost: list[i], BilledCost: billed[i], EffectiveCost: billed[i],
+			ListCost: list[i], BilledCost: billed[i], EffectiveCost: effective[i],
 			Rehearsal: in.Lease.Rehearsal, PriceSource: s.point.Source, PriceObservedAt: s.point.ObservedAt,
 		}
 		if i < len(here) {

@@ -39,7 +39,10 @@
 //
 // ListCost is at the on-demand price of the same machine (of the lease itself, when
 // it is on demand or the list price is not known), BilledCost at the price in
-// force, EffectiveCost equal to BilledCost since nothing is prepaid.
+// force, EffectiveCost with prepaid parts. A lease that runs under a commitment is
+// billed at nothing, for the provider takes it off what was promised; its
+// EffectiveCost is the discounted price. What of a commitment stays idle is nobody's
+// charge. Without a commitment EffectiveCost is BilledCost.
 //
 // # Failures
 //

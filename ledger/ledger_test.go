@@ -318,3 +318,15 @@ func TestOlderPricePointsMayBeLeftOut(t *testing.T) {
 		}
 	})
 }
+
+// Under a commitment nothing is billed: 6 of 10 $/h are what it takes of what was promised.
+func TestACommitmentIsBilledElsewhere(t *testing.T) {
+	in := Input{
+		Lease: gpuLease(10, purser.OnDemand), Committed: purser.USDPerHourOf(6), Tasks: []purser.Task{task("a", 8000, 96000, 1152*1024, 0, -1)},
+		From: at(0), To: at(1800),
+	}
+	got := Charges(in)
+	if len(got) != 1 || got[0].BilledCost != 0 || got[0].ListCost != purser.MoneyOf(5) || got[0].EffectiveCost != purser.MoneyOf(3) || got[0].UnitPrice != purser.USDPerHourOf(10) {
+		t.Errorf("%+v", got)
+	}
+}

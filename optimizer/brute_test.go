@@ -85,12 +85,15 @@ func (b *brute) place(u int) {
 // judge takes the present placements when they are a plan and better than the best.
 func (b *brute) judge() {
 	plan := purser.Plan{}
+	var used []purser.Offer
 	for s, o := range b.slots {
 		if b.used[s] > 0 {
 			plan.Leases = append(plan.Leases, purser.PlannedLease{Offer: o})
 			plan.Objective += rateIn(b.in, o).For(anHour)
+			used = append(used, o)
 		}
 	}
+	plan.Objective -= coveredMost(b.in.Commitments, used).For(anHour)
 	if auditSupply(b.in, plan) != nil {
 		return
 	}
@@ -186,6 +189,7 @@ func drawTiny(t *rapid.T, services, quotas bool) optimizer.Input {
 		name := fmt.Sprintf("j%d", i)
 		in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(name), Project: "p", Name: name, Groups: []purser.TaskGroup{g}})
 	}
+	in.Commitments = drawCommitments(t, in.Offers)
 	if quotas {
 		in.Quotas = []purser.Quota{{Name: "q", Unit: purser.QuotaDevices, Limit: int64(rapid.IntRange(1, 8).Draw(t, "devices at most")), Accelerator: "L4"}}
 	}

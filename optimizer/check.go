@@ -14,7 +14,7 @@ import (
 func Check(p *Problem, plan purser.Plan) error {
 	c := &checker{p: p, plan: plan, placed: map[groupKey][]placedOn{}, seen: map[replicaName]bool{}, unplaced: map[groupKey]int{}}
 	c.countPlaced()
-	for _, step := range []func() error{c.machines, c.later, c.supply, c.supplyLater, c.groups, c.services, c.money, c.waits} {
+	for _, step := range []func() error{c.machines, c.later, c.supply, c.supplyLater, c.commitments, c.groups, c.services, c.money, c.waits} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -248,7 +248,7 @@ func (c *checker) training(key groupKey) error {
 func (c *checker) money() error {
 	unit := purser.USDPerHour(0)
 	for i, l := range c.plan.Leases {
-		unit += l.Offer.UnitPrice
+		unit += paidRate(l)
 		start := int64(0)
 		if l.Held == "" {
 			start = c.p.startUp(l.Offer)

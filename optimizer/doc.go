@@ -28,6 +28,9 @@
 // time that it takes; a gang runs on machines where it takes the same time. Gangs whose size is a choice are paid to their end, not to the
 // horizon. A deadline counts the time within which 95 % of runs end.
 //
+// An on-demand offer that may run under a commitment has a twin that costs nothing but its carbon and takes its discounted price of what is
+// promised, a row of (5) (commitments.go); what is promised is sunk and counts nowhere.
+//
 // A held lease has no start-up. A replica that stays where it runs reads no data anew, and saves what moving it would cost: its share of
 // its machine's price for Input.MoveHours. With Input.Snapshot every run lasts an hour, and the objective is $ per hour.
 //

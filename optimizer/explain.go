@@ -183,7 +183,7 @@ func (p *Problem) runnersUp(plan purser.Plan) []purser.RunnerUp {
 			f.used = append(f.used, id)
 			if pl.Replica < f.replica {
 				f.offer, f.replica = l.Offer, pl.Replica
-				f.part = purser.USDPerHour(int64(float64(l.Offer.UnitPrice) * float64(placedSize(pl).share(room)) / float64(sum)))
+				f.part = purser.USDPerHour(int64(float64(paidRate(l)) * float64(placedSize(pl).share(room)) / float64(sum)))
 			}
 		}
 	}
@@ -219,7 +219,7 @@ func (p *Problem) rankedPlaces(c int) []int32 {
 	var out []int32
 	for v := range p.classes[c].variants {
 		for _, at := range p.classes[c].variants[v].places {
-			if len(p.places[at].held) == 0 && p.places[at].begin == 0 {
+			if len(p.places[at].held) == 0 && p.places[at].begin == 0 && p.places[at].under == "" {
 				out = append(out, at)
 			}
 		}

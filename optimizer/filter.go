@@ -24,6 +24,7 @@ type place struct {
 	// Of a place where work begins later: the number of the start time, and the time, in ns after Input.Now. 0: now.
 	begin int
 	from  int64
+	under string // the commitment that machines of it run under
 }
 
 // quotaUse is what one machine takes of a quota, in thousandths of its unit.
@@ -142,7 +143,7 @@ func (p *Problem) judgeAll(raws []*rawGroup) {
 		for i := range p.places {
 			reason := p.judge(g, i, wanted)
 			switch {
-			case len(p.places[i].held) > 0:
+			case len(p.places[i].held) > 0 || p.places[i].under != "":
 			case reason == "":
 				g.allowed++
 			default:

@@ -26,6 +26,8 @@ type Input struct {
 	Quotas []purser.Quota `json:"quotas,omitempty"`
 	// Atlas says where regions lie and what they comply with.
 	Atlas purser.Atlas `json:"atlas,omitempty"`
+	// Commitments are what is promised, each name once. Machines under them cost nothing; what is promised itself is sunk and counts nowhere.
+	Commitments []purser.Commitment `json:"commitments,omitempty"`
 
 	// KeepPlacements leaves every held placement where it is (a planning sweep). Otherwise replicas may move at a price (a rebalance).
 	KeepPlacements bool `json:"keep_placements,omitempty"`
@@ -77,6 +79,8 @@ type Stage struct {
 type Held struct {
 	Lease      purser.Lease       `json:"lease"` // its Offer carries the price in force
 	Placements []purser.Placement `json:"placements,omitempty"`
+	// Commitment is what the lease runs under, by name; empty: nothing. No plan changes it (see purser.Cover).
+	Commitment string `json:"commitment,omitempty"`
 }
 
 // The defaults of Input.

@@ -89,6 +89,9 @@ func (p *Problem) aloneCost(c int) int64 {
 		vt := &p.classes[c].variants[v]
 		for k, at := range vt.places {
 			pl := &p.places[at]
+			if pl.under != "" && len(pl.held) == 0 {
+				continue // its offer has the price that a replica is worth
+			}
 			cost := vt.extra[k] + pl.paid(pl.start+max(vt.span, pl.paidSpan)) - pl.paid(pl.paidSpan)
 			if best == 0 || cost < best {
 				best = cost

@@ -15,7 +15,7 @@ func (p *Problem) build(k *packing) purser.Plan {
 	plan := purser.Plan{Status: purser.PlanFeasible, Horizon: time.Duration(p.horizon)}
 	for _, in := range a.instances {
 		st := &p.sites[in.site]
-		l := purser.PlannedLease{Offer: st.offer, Duration: durationOf(st.start + in.span), Placements: in.placements}
+		l := purser.PlannedLease{Offer: st.offer, Commitment: st.under, Duration: durationOf(st.start + in.span), Placements: in.placements}
 		if in.held >= 0 {
 			l = p.heldLease(in.held, in)
 		}
@@ -39,8 +39,9 @@ func (p *Problem) build(k *packing) purser.Plan {
 	sortLater(plan.Later)
 	plan.Objective, plan.ExtraCost = p.Price(plan), p.extraOf(plan)
 	for i := range plan.Leases {
-		plan.UnitPrice += plan.Leases[i].Offer.UnitPrice
+		plan.UnitPrice += paidRate(plan.Leases[i])
 	}
+	plan.Commitments = p.commitmentsUsed(plan)
 	plan.CarbonGrams, plan.CarbonCost = p.carbonOf(plan)
 	plan.BaselinePrice = p.baseline(plan)
 	plan.Waiting = p.waiting(plan)
@@ -57,7 +58,7 @@ func (p *Problem) build(k *packing) purser.Plan {
 // heldLease is a held lease with what stays on it and what comes.
 func (p *Problem) heldLease(h int, in *instance) purser.PlannedLease {
 	held, base := p.in.Held[h], p.bases[h]
-	l := purser.PlannedLease{Offer: held.Lease.Offer, Held: held.Lease.ID, Duration: durationOf(base.span)}
+	l := purser.PlannedLease{Offer: held.Lease.Offer, Held: held.Lease.ID, Commitment: held.Commitment, Duration: durationOf(base.span)}
 	for _, at := range base.keep {
 		l.Placements = append(l.Placements, held.Placements[at])
 	}
@@ -80,7 +81,7 @@ func compareLeases(a, b purser.PlannedLease) int {
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(a.Held, b.Held), cmp.Compare(a.Offer.ID(), b.Offer.ID()), slices.CompareFunc(a.Placements, b.Placements, comparePlacements))
+	return cmp.Or(cmp.Compare(a.Held, b.Held), cmp.Compare(a.Offer.ID(), b.Offer.ID()), cmp.Compare(a.Commitment, b.Commitment), slices.CompareFunc(a.Placements, b.Placements, comparePlacements))
 }
 
 // Price is what a plan costs over the horizon: for each lease its price, and that of its carbon, for as long as it is needed (with a new
@@ -90,7 +91,7 @@ func (p *Problem) Price(plan purser.Plan) purser.Money {
 	total := p.extraOf(plan)
 	stays := map[replicaName]bool{}
 	for _, l := range plan.Leases {
-		total += purser.Money(p.costOf(l.Offer, 0, int64(l.Duration)))
+		total += purser.Money(p.costUnder(l.Offer, l.Commitment, int64(l.Duration)))
 		for _, pl := range l.Placements {
 			if p.standsOn(l, pl) {
 				stays[replicaName{pl.Job, pl.Group, pl.Replica}] = true

@@ -160,6 +160,8 @@ func (p *Problem) settle() error {
 	slices.SortFunc(in.Held, func(a, b Held) int { return cmp.Compare(a.Lease.ID, b.Lease.ID) })
 	in.Quotas = slices.Clone(in.Quotas)
 	slices.SortFunc(in.Quotas, func(a, b purser.Quota) int { return cmp.Compare(a.Name, b.Name) })
+	in.Commitments = slices.Clone(in.Commitments)
+	slices.SortFunc(in.Commitments, func(a, b purser.Commitment) int { return cmp.Compare(a.Name, b.Name) })
 	p.jobs = slices.DeleteFunc(slices.Clone(in.Jobs), func(j purser.Job) bool { return j.State.Ended() })
 	slices.SortFunc(p.jobs, func(a, b purser.Job) int { return cmp.Compare(a.ID, b.ID) })
 	p.jobAt = make(map[purser.JobID]int, len(p.jobs))

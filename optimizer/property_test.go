@@ -173,6 +173,7 @@ func drawInput(t *rapid.T, scarce bool) optimizer.Input {
 	if !scarce {
 		in.Offers = append(in.Offers, plenty()...)
 	}
+	in.Commitments = drawCommitments(t, in.Offers)
 	for i := range rapid.IntRange(1, 5).Draw(t, "jobs") {
 		name := fmt.Sprintf("j%d", i)
 		in.Jobs = append(in.Jobs, purser.Job{ID: purser.JobID(name), Project: "p", Name: name, Groups: []purser.TaskGroup{drawGroup(t, true)}})
@@ -395,7 +396,14 @@ func auditMoney(in optimizer.Input, plan purser.Plan) error {
 		if l.Duration != paidFor(in, l.Offer, run) {
 			return fmt.Errorf("%s is needed for %s and not %s", l.Offer.ID(), paidFor(in, l.Offer, run), l.Duration)
 		}
-		total += rateIn(in, l.Offer).For(l.Duration)
+		rate := rateIn(in, l.Offer)
+		if l.Commitment != "" {
+			rate -= l.Offer.UnitPrice
+		}
+		total += rate.For(l.Duration)
+	}
+	if err := auditCommitments(in, plan); err != nil {
+		return err
 	}
 	if extra != plan.ExtraCost {
 		return fmt.Errorf("the replicas cost %s beside their machines and not %s", extra.Decimal(), plan.ExtraCost.Decimal())
@@ -513,6 +521,9 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		mixed := in
 		mixed.Offers = rapid.Permutation(in.Offers).Draw(t, "offers in another order")
 		mixed.Jobs = rapid.Permutation(in.Jobs).Draw(t, "jobs in another order")
+		if len(in.Commitments) > 0 {
+			mixed.Commitments = rapid.Permutation(in.Commitments).Draw(t, "commitments in another order")
+		}
 		mixed.Quotas = rapid.Permutation(in.Quotas).Draw(t, "quotas in another order")
 		if _, other := planOf(t, rt, mixed, littleWork()); other.Objective != plan.Objective || other.Bound != plan.Bound || missing(other) != missing(plan) {
 			t.Fatalf("in another order: %s, bound %s, %d unplaced; before %s, %s, %d\n%s", other.Objective.Decimal(), other.Bound.Decimal(), missing(other),

@@ -9,7 +9,7 @@ func (p *Problem) columnsOfPlan(plan purser.Plan) []column {
 	for s := range p.sites {
 		st := &p.sites[s]
 		if len(st.held) == 0 {
-			key := startOf{st.offer.ID(), st.from}
+			key := startOf{st.offer.ID(), st.under, st.from}
 			sitesOf[key] = append(sitesOf[key], int32(s))
 		}
 		for _, h := range st.held {
@@ -19,7 +19,7 @@ func (p *Problem) columnsOfPlan(plan purser.Plan) []column {
 	}
 	var out []column
 	add := func(l purser.PlannedLease, from int64) {
-		sites := sitesOf[startOf{l.Offer.ID(), from}]
+		sites := sitesOf[startOf{l.Offer.ID(), l.Commitment, from}]
 		if l.Held != "" {
 			sites = heldAt[l.Held]
 		}
@@ -42,6 +42,7 @@ func (p *Problem) columnsOfPlan(plan purser.Plan) []column {
 // startOf is an offer from a time on, in ns after Input.Now.
 type startOf struct {
 	offer purser.OfferID
+	under string
 	from  int64
 }
 

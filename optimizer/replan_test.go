@@ -20,7 +20,7 @@ func hold(in optimizer.Input, plan purser.Plan) optimizer.Input {
 	in.Held = nil
 	for i, l := range plan.Leases {
 		id := purser.LeaseID(fmt.Sprintf("lease-%03d", i))
-		in.Held = append(in.Held, optimizer.Held{Lease: purser.Lease{ID: id, Offer: l.Offer, State: purser.LeaseRunning}, Placements: l.Placements})
+		in.Held = append(in.Held, optimizer.Held{Lease: purser.Lease{ID: id, Offer: l.Offer, State: purser.LeaseRunning}, Placements: l.Placements, Commitment: l.Commitment})
 		for k := range in.Offers {
 			if o := &in.Offers[k]; o.ID() == l.Offer.ID() && o.Limit > 0 {
 				o.Limit--
@@ -74,7 +74,11 @@ func TestUnchangedPricesChangeNothing(t *testing.T) {
 		tried++
 		want := purser.Money(0)
 		for _, l := range plan.Leases {
-			want += rateIn(in, l.Offer).For(l.Duration - paidFor(in, l.Offer, 0))
+			rate := rateIn(in, l.Offer)
+			if l.Commitment != "" {
+				rate -= l.Offer.UnitPrice
+			}
+			want += rate.For(l.Duration - paidFor(in, l.Offer, 0))
 		}
 		held := hold(in, plan)
 		for _, held.KeepPlacements = range []bool{true, false} {

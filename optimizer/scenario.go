@@ -29,7 +29,7 @@ func (f PriceFactor) matches(o purser.Offer) bool {
 		(f.InstanceType == "" || f.InstanceType == o.InstanceType) && (f.Option == "" || f.Option == o.Option)
 }
 
-// Extra is more of a quota, in its unit and by its name, or more machines of an offer whose supply ends, by its id or instance type.
+// Extra is more of a quota, in its unit and by its name, more cents an hour of a commitment by its name, or more machines of an offer whose supply ends, by its id or instance type.
 // Below 0 it is less.
 type Extra struct {
 	Name  string
@@ -40,6 +40,7 @@ type Extra struct {
 // factor that is no price's.
 func (s Scenario) Apply(in Input) (Input, error) {
 	in.Offers, in.Held, in.Quotas = slices.Clone(in.Offers), slices.Clone(in.Held), slices.Clone(in.Quotas)
+	in.Commitments = slices.Clone(in.Commitments)
 	for _, f := range s.Prices {
 		if err := f.apply(in); err != nil {
 			return in, err
@@ -52,7 +53,7 @@ func (s Scenario) Apply(in Input) (Input, error) {
 	}
 	for _, e := range s.More {
 		if !e.apply(in) {
-			return in, purser.Errorf(purser.KindNotFound, "optimizer.Scenario", "%q is neither a quota nor an offer whose supply ends", e.Name)
+			return in, purser.Errorf(purser.KindNotFound, "optimizer.Scenario", "%q is neither a quota, a commitment nor an offer whose supply ends", e.Name)
 		}
 	}
 	return in, nil
@@ -102,6 +103,11 @@ func (e Extra) apply(in Input) bool {
 			q.Limit, found = max(0, q.Limit+e.Count), true
 		}
 	}
+	for i := range in.Commitments {
+		if c := &in.Commitments[i]; c.Name == e.Name && !found {
+			c.UnitPrice, found = max(1, c.UnitPrice+c.PriceOf(1000*e.Count)), true
+		}
+	}
 	for i := range in.Offers {
 		if o := &in.Offers[i]; o.Limit >= 0 && !found && (string(o.ID()) == e.Name || o.InstanceType == e.Name) {
 			o.Limit, found = max(0, o.Limit+int(e.Count)), true
@@ -116,7 +122,7 @@ type Bottleneck struct {
 	Unit string // of a quota; machines of an offer
 }
 
-// Bottlenecks lists what a plan leaves no room in: quotas in which its largest machine would not fit once more, or, where it has none
+// Bottlenecks lists what a plan leaves no room in: quotas and commitments in which its largest machine would not fit once more, or, where it has none
 // of them, the smallest that there is; and private or reserved machines of which it has used
 // up the last.
 func Bottlenecks(in Input, plan purser.Plan) []Bottleneck {
@@ -146,11 +152,14 @@ func Bottlenecks(in Input, plan purser.Plan) []Bottleneck {
 			out = append(out, Bottleneck{Extra{q.Name, (step + 999) / 1000}, q.Unit})
 		}
 	}
-	return out
+	return append(out, usedUp(in, plan)...)
 }
 
-// smallest is the least that a machine takes of a quota; 0 when none does.
-func smallest(offers []purser.Offer, q purser.Quota) (least int64) {
+// weighed is a quota or a commitment: what a machine of an offer takes of it.
+type weighed interface{ Weight(purser.Offer) int64 }
+
+// smallest is the least that a machine takes of a quota or a commitment; 0 when none does.
+func smallest(offers []purser.Offer, q weighed) (least int64) {
 	for _, o := range offers {
 		if w := q.Weight(o); w > 0 && (least == 0 || w < least) {
 			least = w

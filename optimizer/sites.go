@@ -40,6 +40,7 @@ func (s *site) cost(span int64) int64 {
 // buildPlaces makes the places: every offer, and the held leases by offer, free room and paid time. Quotas lose what stays.
 func (p *Problem) buildPlaces() {
 	p.buildQuotas()
+	p.buildCommitments()
 	p.buildHours()
 	for _, o := range p.in.Offers {
 		limit := int64(o.Limit)
@@ -50,6 +51,7 @@ func (p *Problem) buildPlaces() {
 			offer: o, room: capacityOf(o.Shape), start: p.startUp(o), limit: limit,
 			domain: p.domainsOf(o), quotas: p.quotaUses(o), machine: p.machineOf(o), rate: p.rate(o), hours: p.hours[o],
 		})
+		p.addTwins(len(p.places) - 1)
 	}
 	index := map[string]int{}
 	p.placeOf = make([]int32, len(p.in.Held))
@@ -59,12 +61,14 @@ func (p *Problem) buildPlaces() {
 		for d := range room {
 			room[d] = max(room[d], 0)
 		}
-		p.basePaid += p.costOf(o, 0, base.span)
+		under := p.in.Held[h].Commitment
+		p.basePaid += p.costUnder(o, under, base.span)
 		pl := place{offer: o, room: room, paidSpan: base.span, domain: p.domainsOf(o), machine: p.machineOf(o), hours: p.hours[o], rate: p.rate(o)}
+		pl.putUnder(p, under)
 		if len(base.keep) == 0 {
-			pl.quotas = p.quotaUses(o)
+			pl.quotas = append(p.quotaUses(o), p.commitmentUse(o, under)...)
 		}
-		key := offerKey(o, room[0], room[1], room[2], base.span, int64(len(pl.quotas)), p.ownPlace(h))
+		key := under + "\x00" + offerKey(o, room[0], room[1], room[2], base.span, int64(len(pl.quotas)), p.ownPlace(h))
 		at, known := index[key]
 		if !known {
 			at = len(p.places)

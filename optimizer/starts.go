@@ -210,6 +210,9 @@ func (p *Problem) later(o, k int) place {
 	}
 	var uses []quotaUse
 	for _, u := range pl.quotas {
+		if u.quota >= len(p.in.Quotas) {
+			continue // what an offer shares with its twins under commitments is counted now
+		}
 		if rows, timed := p.line.quotas[u.quota]; timed {
 			u.quota = rows[k]
 		}
@@ -247,7 +250,7 @@ func (p *Problem) judgeStart(g *rawGroup, at int) {
 func (p *Problem) freeings() map[int][]int64 {
 	at := map[purser.OfferID]int{}
 	for i := range p.places {
-		if len(p.places[i].held) == 0 {
+		if len(p.places[i].held) == 0 && p.places[i].under == "" {
 			at[p.places[i].offer.ID()] = i
 		}
 	}
@@ -323,7 +326,7 @@ func (p *Problem) cheapestToWaitFor(g *rawGroup, worth func(*place) bool) []int 
 	var list []choice
 	for o := range p.places {
 		pl := p.places[o]
-		if len(pl.held) > 0 || !worth(&pl) {
+		if len(pl.held) > 0 || pl.under != "" || !worth(&pl) {
 			continue
 		}
 		if pl.limit >= 0 {

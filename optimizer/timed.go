@@ -22,7 +22,7 @@ func (p *Problem) splitSites() {
 	}
 	offerAt := map[purser.OfferID]int{}
 	for i := range p.places {
-		if len(p.places[i].held) == 0 && p.places[i].begin == 0 {
+		if len(p.places[i].held) == 0 && p.places[i].begin == 0 && p.places[i].under == "" {
 			offerAt[p.places[i].offer.ID()] = i
 		}
 	}

@@ -48,6 +48,9 @@ func (p *Problem) validate() error {
 			return invalid("quotas", "the quota %s is larger than can be counted", q.Name)
 		}
 	}
+	if err := p.validateCommitments(); err != nil {
+		return err
+	}
 	if p.in.CarbonPrice < 0 || p.in.CarbonPrice > purser.MoneyOf(maxCarbonPrice) {
 		return invalid("carbon_price_usd", "a tonne of carbon counts between 0 and %d USD", maxCarbonPrice)
 	}

@@ -29,7 +29,7 @@ func newPlan() *cobra.Command {
 	prices := c.Flags().StringSlice("prices", nil, "price lists, plain or gzip; further ones may follow as arguments")
 	provider := c.Flags().String("provider", "", "provider of all price lists (default: from each file's name)")
 	asOf := c.Flags().String("as-of", "", "when the price lists were seen (default: now)")
-	limits := c.Flags().String("limits", "", "file with quotas and private hosts")
+	limits := c.Flags().String("limits", "", "file with quotas, commitments and private hosts")
 	horizon := c.Flags().Duration("horizon", 24*time.Hour, "how far the cost is counted")
 	carbon := c.Flags().Float64("carbon-price", 0, "what a tonne of CO₂e counts beside the money that is paid, in USD")
 	limit := c.Flags().Duration("time", 10*time.Second, "how long to search at most")
@@ -168,6 +168,7 @@ func printPlan(w io.Writer, p api.Plan) error {
 		printCarbon(w, p)
 	}
 	printWaiting(w, p.Waiting)
+	printCommitments(w, p.Commitments)
 	for _, u := range p.Unplaced {
 		_, _ = fmt.Fprintf(w, "\nNot placed: %s/%s, %d replicas: %s\n", u.Job, u.Group, u.Replicas, u.Reason)
 		for _, r := range p.Refusals {
@@ -225,6 +226,17 @@ func printWaiting(w io.Writer, list []api.PlanWaiting) {
 	}
 }
 
+// printCommitments says what of what is promised is used, and what is paid for nothing.
+func printCommitments(w io.Writer, list []api.PlanCommitment) {
+	for _, c := range list {
+		machines := "1 machine runs"
+		if c.Machines != 1 {
+			machines = fmt.Sprintf("%d machines run", c.Machines)
+		}
+		_, _ = fmt.Fprintf(w, "\n%s under %s: %s of its %s is used, %s a day of it is idle.\n", machines, c.Name, c.Used, c.UnitPrice, c.IdlePerDay)
+	}
+}
+
 // printSetbacks says what came to nothing before the plan, and why.
 func printSetbacks(w io.Writer, list []api.PlanSetback) {
 	if len(list) > 0 {
@@ -276,7 +288,7 @@ func printPlanLeases(w io.Writer, leases []api.PlanLease) error {
 	at := map[string]int{}
 	for _, l := range leases {
 		on := placementsText(l.Placements)
-		key := string(l.Offer.ID) + "|" + string(l.Held) + "|" + fmt.Sprint(l.Hours) + "|" + on
+		key := string(l.Offer.ID) + "|" + string(l.Held) + "|" + l.Commitment + "|" + fmt.Sprint(l.Hours) + "|" + on
 		if i, ok := at[key]; ok {
 			lines[i].count++
 			continue
@@ -291,12 +303,15 @@ func printPlanLeases(w io.Writer, leases []api.PlanLease) error {
 			break
 		}
 		o := l.lease.Offer
-		held := ""
+		held, option := "", optionName(o.Option)
+		if l.lease.Commitment != "" {
+			option = l.lease.Commitment
+		}
 		if l.lease.Held != "" {
 			held = "held"
 		}
 		rows = append(rows, []string{
-			fmt.Sprint(l.count), o.InstanceType, place(o.Provider, o.Region, o.Zone), optionName(o.Option), devices(o.Devices, o.Accelerator),
+			fmt.Sprint(l.count), o.InstanceType, place(o.Provider, o.Region, o.Zone), option, devices(o.Devices, o.Accelerator),
 			o.UnitPrice.String(), lasts(l.lease.Hours), held, l.on,
 		})
 	}
