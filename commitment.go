@@ -27,7 +27,7 @@ func (c Commitment) Weight(o Offer) int64 {
 	if o.Option != OnDemand || match.Weight(o) == 0 {
 		return 0
 	}
-	return max(1, int64(math.Ceil(float64(float64(o.UnitPrice)*(1-c.Discount))/nanosPerMilliCent)))
+	return max(1, int64(math.Ceil(float64(float64(o.UnitPrice)*(1-c.Discount))/nanosPerMilliCent*(1-1e-12))))
 }
 
 // Limit is what the commitment holds, in the unit of Weight, rounded down.

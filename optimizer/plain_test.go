@@ -23,6 +23,7 @@ type plain struct {
 	rows  highs.Rows
 
 	paid  []int32             // by slot: hours
+	free  []int32             // by slot: hours under a commitment
 	used  []int32             // by slot: 0 or 1
 	count map[plainKey]int32  // replicas
 	size  [][3][]plainEntries // by slot and dimension
@@ -64,6 +65,7 @@ func newPlain(in optimizer.Input, machines int) *plain {
 		for k := range n {
 			m.slots = append(m.slots, o)
 			m.paid = append(m.paid, m.column(rateIn(in, o).USD(), math.Inf(1), false))
+			m.free = append(m.free, m.column(0, math.Inf(1), false))
 			m.used = append(m.used, m.column(0, 1, true))
 			m.size = append(m.size, [3][]plainEntries{})
 			if s := len(m.slots) - 1; k > 0 { // equal machines: the first ones first
@@ -79,6 +81,7 @@ func newPlain(in optimizer.Input, machines int) *plain {
 			m.row(math.Inf(-1), 0, append(m.size[s][d], plainEntries{m.used[s], -room})...)
 		}
 	}
+	m.addCommitments()
 	for _, q := range in.Quotas {
 		var list []plainEntries
 		for s, o := range m.slots {
@@ -89,6 +92,31 @@ func newPlain(in optimizer.Input, machines int) *plain {
 		m.row(math.Inf(-1), float64(q.Limit), list...)
 	}
 	return m
+}
+
+// addCommitments lets machines run under a commitment each: then the hours that they are needed for are free.
+func (m *plain) addCommitments() {
+	under := make([][]plainEntries, len(m.slots))
+	for _, c := range m.in.Commitments {
+		var list []plainEntries
+		for s, o := range m.slots {
+			if mayCover(c, o) {
+				y := m.column(0, 1, true)
+				list = append(list, plainEntries{y, o.UnitPrice.USD() * (1 - c.Discount)})
+				under[s] = append(under[s], plainEntries{y, 1})
+			}
+		}
+		m.row(math.Inf(-1), c.UnitPrice.USD(), list...)
+	}
+	const longest = 25 // hours
+	for s := range m.slots {
+		m.row(math.Inf(-1), 1, under[s]...)
+		free := []plainEntries{{m.free[s], 1}}
+		for _, e := range under[s] {
+			free = append(free, plainEntries{e.col, -longest})
+		}
+		m.row(math.Inf(-1), 0, free...)
+	}
 }
 
 // addGroup adds the replicas of a job's only group, wherever they fit.
@@ -113,7 +141,7 @@ func (m *plain) addGroup(j int) {
 			m.size[s][2] = append(m.size[s][2], plainEntries{x, float64(vt.MemoryMiB)})
 			has := m.column(0, 1, true) // whether any is there
 			m.row(math.Inf(-1), 0, plainEntries{x, 1}, plainEntries{has, -n})
-			m.row(0, math.Inf(1), plainEntries{m.paid[s], 1}, plainEntries{has, -paidFor(m.in, o, runsFor(m.in, g, vt)).Hours()})
+			m.row(0, math.Inf(1), plainEntries{m.paid[s], 1}, plainEntries{m.free[s], 1}, plainEntries{has, -paidFor(m.in, o, runsFor(m.in, g, vt)).Hours()})
 		}
 	}
 	switch {

@@ -91,7 +91,11 @@ func auditWaiting(in optimizer.Input, plan purser.Plan) error {
 			return fmt.Errorf("%s holds more than it has room for", l.Offer.ID())
 		}
 		long := paidFor(in, l.Offer, run)
-		total += costs(in, l.Offer, in.Now.Add(from), long)
+		if l.Commitment == "" {
+			total += costs(in, l.Offer, in.Now.Add(from), long)
+		} else if from > 0 {
+			return fmt.Errorf("%s begins later and runs under a commitment", l.Offer.ID())
+		}
 		uses = append(uses, use{l.Offer, from, from + long})
 		return nil
 	}
@@ -104,6 +108,9 @@ func auditWaiting(in optimizer.Input, plan purser.Plan) error {
 		if err := machine(l.PlannedLease, l.Start.Sub(in.Now)); err != nil {
 			return err
 		}
+	}
+	if err := auditCommitments(in, plan); err != nil {
+		return err
 	}
 	for _, at := range uses {
 		var now purser.Plan

@@ -944,7 +944,7 @@ export interface components {
              * @description Below 0: less.
              */
             count: number;
-            /** @description A quota's name, or an offer's id or instance type. */
+            /** @description A quota's or a commitment's name, or an offer's id or instance type. */
             name: string;
         };
         NewToken: {
@@ -1007,6 +1007,7 @@ export interface components {
             carbon_cost_usd?: number;
             /** Format: double */
             carbon_kg: number;
+            commitments?: components["schemas"]["PlanCommitment"][] | null;
             /** Format: date-time */
             created_at?: string;
             cut_by_time?: boolean;
@@ -1034,7 +1035,19 @@ export interface components {
             usd_per_hour: number;
             waiting?: components["schemas"]["PlanWaiting"][] | null;
         };
+        PlanCommitment: {
+            /** Format: double */
+            idle_usd_per_day: number;
+            /** Format: int64 */
+            machines: number;
+            name: string;
+            /** Format: double */
+            usd_per_hour: number;
+            /** Format: double */
+            used_usd_per_hour: number;
+        };
         PlanLease: {
+            commitment?: string;
             held?: string;
             /** Format: double */
             hours: number;
