@@ -36,7 +36,7 @@ func TestCommitments(t *testing.T) {
 		Status: PlanOptimal, UnitPrice: USDPerHourOf(2), BaselinePrice: USDPerHourOf(20), Leases: []PlannedLease{{Commitment: "plan"}},
 		Commitments: []CommitmentUse{{Name: "plan", UnitPrice: USDPerHourOf(10), Used: USDPerHourOf(9), Machines: 1}},
 	}
-	if p.Commitments[0].Idle() != USDPerHourOf(1) || !strings.Contains(p.Sentence(), "beside $10.00/h that is committed instead of $20.00/h") || !strings.Contains(p.Sentence(), "(40 % less)") {
+	if p.Commitments[0].Idle() != USDPerHourOf(1) || !strings.Contains(p.Sentence(), "for $2.00/h and the committed $10.00/h instead of $20.00/h") || !strings.Contains(p.Sentence(), "(40 % less)") {
 		t.Error(p.Sentence())
 	}
 }

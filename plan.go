@@ -224,7 +224,7 @@ func (p Plan) Sentence() string {
 		paid += c.UnitPrice
 	}
 	if paid > p.UnitPrice {
-		s += fmt.Sprintf(" beside %s that is committed", paid-p.UnitPrice)
+		s += fmt.Sprintf(" and the committed %s", paid-p.UnitPrice)
 	}
 	if p.BaselinePrice > paid {
 		s += fmt.Sprintf(" instead of %s with one on-demand machine each (%.0f %% less)", p.BaselinePrice, 100*(1-paid.USD()/p.BaselinePrice.USD()))

@@ -53,6 +53,11 @@ func (p *Problem) splitSites() {
 				}
 			}
 		}
+		if len(st.held) == 0 && st.limit >= 0 && p.line.machines[offerAt[st.offer.ID()]] == nil {
+			// Nothing waits for this offer: its parts share the limit that it has now.
+			p.quotas = append(p.quotas, quota{limit: st.limit * 1000, name: string(st.offer.ID())})
+			rows[st.begin] = append(rows[st.begin], quotaUse{len(p.quotas) - 1, 1000})
+		}
 		first := len(out)
 		for _, end := range ends {
 			part := st

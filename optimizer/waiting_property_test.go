@@ -16,6 +16,9 @@ import (
 func drawPatience(t *rapid.T) optimizer.Input {
 	in := drawInput(t, rapid.Bool().Draw(t, "scarce"))
 	in.Snapshot = false
+	if rapid.IntRange(0, 3).Draw(t, "commitments count") > 0 {
+		in.Commitments = nil // what is promised is there now, so that little waits
+	}
 	for i := range in.Jobs {
 		if g := &in.Jobs[i].Groups[0]; g.Kind == purser.Training {
 			g.CanWait = time.Duration(rapid.SampledFrom([]int{0, 1, 4, 20}).Draw(t, "can wait")) * time.Hour
@@ -192,7 +195,7 @@ func TestPlansThatWaitHold(t *testing.T) {
 			t.Fatalf("waiting makes the plan dearer: %s instead of %s\n%s", plan.Objective.Decimal(), now.Objective.Decimal(), text(in))
 		}
 	})
-	if waited == 0 {
+	if waited == 0 && !testing.Short() { // in one of three times nothing waits in so few draws
 		t.Error("nothing ever waited")
 	}
 }

@@ -80,16 +80,19 @@ function PlanWords({ plan }: { plan: Plan }) {
   const unplaced = plan.unplaced ?? [];
   const waiting = plan.waiting ?? [];
   if (leases.length === 0 && unplaced.length === 0 && waiting.length === 0) return null;
+  const committed = committedIn(plan);
+  const paid = plan.usd_per_hour + committed;
   return (
     <div className="words">
       {leases.length > 0 && (
         <p className="words-lead">
           The newest plan runs <strong>{count(placed, "replica")}</strong> on <strong>{count(leases.length, "machine")}</strong> for{" "}
           <strong>{moneyPerHour(plan.usd_per_hour)}</strong>
-          {plan.baseline_usd_per_hour > plan.usd_per_hour && (
+          {committed > 0 && <> and the committed {moneyPerHour(committed)}</>}
+          {plan.baseline_usd_per_hour > paid && (
             <>
               . Each replica alone on its cheapest on-demand machine would cost <strong>{moneyPerHour(plan.baseline_usd_per_hour)}</strong>:
-              sharing saves {percent(1 - plan.usd_per_hour / plan.baseline_usd_per_hour)}
+              sharing saves {percent(1 - paid / plan.baseline_usd_per_hour)}
             </>
           )}
           .
@@ -102,6 +105,12 @@ function PlanWords({ plan }: { plan: Plan }) {
         {plan.extra_usd > 0 && <> Moving, reading and keeping data is {money(plan.extra_usd)} of its cost.</>}
       </p>
       <WorthOf />
+      {(plan.commitments ?? []).map((c) => (
+        <p className="note" key={c.name}>
+          {count(c.machines, "machine")} under <strong>{c.name}</strong>: {moneyPerHour(c.used_usd_per_hour)} of its {moneyPerHour(c.usd_per_hour)} is used,{" "}
+          {money(c.idle_usd_per_day)} a day of it is idle.
+        </p>
+      ))}
       {waiting.map((w) => (
         <p className="note" key={`${w.job}/${w.group}/${w.start}/${w.offer}`}>
           <strong>
@@ -123,6 +132,11 @@ function PlanWords({ plan }: { plan: Plan }) {
       ))}
     </div>
   );
+}
+
+/** What is promised an hour, whether machines run under it or not. */
+function committedIn(plan: Plan): number {
+  return (plan.commitments ?? []).reduce((sum, c) => sum + c.usd_per_hour, 0);
 }
 
 /** How much carbon the machines take, and what that counts. */
@@ -158,7 +172,8 @@ export function Proof({ plan }: { plan: Plan }) {
 }
 
 function Compare({ plan }: { plan: Plan }) {
-  const most = Math.max(plan.baseline_usd_per_hour, plan.usd_per_hour);
+  const paid = plan.usd_per_hour + committedIn(plan);
+  const most = Math.max(plan.baseline_usd_per_hour, paid);
   if (most <= 0 || plan.baseline_usd_per_hour <= 0) return null;
   const row = (label: string, usd: number, kind: string) => (
     <div className="compare-row">
@@ -171,7 +186,7 @@ function Compare({ plan }: { plan: Plan }) {
   );
   return (
     <dl className="compare" aria-label="This plan against one machine per replica">
-      {row("This plan", plan.usd_per_hour, "plan")}
+      {row("This plan", paid, "plan")}
       {row("One machine each", plan.baseline_usd_per_hour, "baseline")}
     </dl>
   );
