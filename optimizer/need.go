@@ -112,6 +112,9 @@ func (p *Problem) measure(g *rawGroup, c *class) bool {
 		}
 	}
 	p.capNeed(g, c, fastest)
+	if c.need.survives() && c.need.keep <= 0 {
+		c.need = c.need.careless() // with so few replicas nothing would be left
+	}
 	if c.need.met(c.standing) {
 		return false
 	}
