@@ -164,7 +164,11 @@ func (e *enumeration) record(first int, room amounts, profit int64, chosen []sac
 		counts[c.at] = c.n
 	}
 	for i := first; i < len(e.k.items); i++ {
-		if it := &e.k.items[i]; it.extra <= 0 && counts[i] < it.most && it.size.within(room) {
+		it := &e.k.items[i]
+		if p.classes[p.items[it.item].class].apart != nil || p.caps && e.otherKind(i, chosen) {
+			continue // one more of it may be one too many beside others
+		}
+		if it.extra <= 0 && counts[i] < it.most && it.size.within(room) {
 			return // with one more of it the pattern costs no more
 		}
 	}
