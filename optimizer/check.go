@@ -13,7 +13,7 @@ import (
 // that are offered or held, within their room, limits and quotas; keeps gangs together and services alive; and costs what it says.
 func Check(p *Problem, plan purser.Plan) error {
 	c := &checker{p: p, plan: plan, placed: map[groupKey][]placedOn{}, seen: map[replicaName]bool{}, unplaced: map[groupKey]int{}}
-	c.countPlaced()
+	c.world = p.placedIn(plan)
 	for _, step := range []func() error{c.machines, c.later, c.supply, c.supplyLater, c.commitments, c.groups, c.services, c.money, c.waits} {
 		if err := step(); err != nil {
 			return err

@@ -6,22 +6,23 @@ import (
 	"purser"
 )
 
-// countPlaced notes how many replicas of each group the plan places: of a gang whose size the plan decides, that is its size.
-func (c *checker) countPlaced() {
-	c.world = map[groupKey]int{}
-	leases := slices.Clone(c.plan.Leases)
-	for _, l := range c.plan.Later {
-		leases = append(leases, l.PlannedLease)
-	}
-	for _, l := range leases {
+// placedIn is how many replicas of each group a plan places, now or later: of a gang whose size the plan decides, that is its size.
+func (p *Problem) placedIn(plan purser.Plan) map[groupKey]int {
+	out := map[groupKey]int{}
+	count := func(l purser.PlannedLease) {
 		for _, pl := range l.Placements {
-			if at, ok := c.p.jobAt[pl.Job]; ok {
-				if g := groupIndex(c.p.jobs[at], pl.Group); g >= 0 {
-					c.world[groupKey{at, g}]++
-				}
+			if key, g := p.groupOfPlacement(pl); g != nil {
+				out[key]++
 			}
 		}
 	}
+	for _, l := range plan.Leases {
+		count(l)
+	}
+	for _, l := range plan.Later {
+		count(l.PlannedLease)
+	}
+	return out
 }
 
 // sizeOf is the group in the size that it runs in with a variant.

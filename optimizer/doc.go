@@ -82,5 +82,5 @@
 //
 // # Not modelled yet
 //
-// Demand that changes, refuge, spread, budgets and serverless offers: rows (4), (6), (7) of the model.
+// One plan over changing demand, refuge, spread of services, budgets, serverless offers and a price of time: rows (4), (7) and a part of (6).
 package optimizer

@@ -17,11 +17,16 @@ func (p *Problem) standsOn(l purser.PlannedLease, pl purser.Placement) bool {
 	return l.Held != "" && p.where[replicaName{pl.Job, pl.Group, pl.Replica}] == (seatNow{l.Held, pl.Variant})
 }
 
-// extraFor is what the replica of a placement costs beside its machine when it comes there, in nano-USD.
-func (p *Problem) extraFor(key groupKey, g *purser.TaskGroup, pl purser.Placement, o purser.Offer) int64 {
+// extraFor is what the replica of a placement costs beside its machine when it comes there, in nano-USD, beside so many of its group.
+func (p *Problem) extraFor(key groupKey, g *purser.TaskGroup, pl purser.Placement, o purser.Offer, placed int) int64 {
 	span := int64(0)
 	if v := slices.IndexFunc(g.Variants, func(v purser.Variant) bool { return v.Name == pl.Variant }); v >= 0 && g.Checkpoint.SizeGB > 0 {
-		_, span = p.spans(g, g.Variants[v], p.leftOf(key, pl.Replica), p.machineOf(o))
+		world := p.worldOf(key)
+		if world == 0 {
+			world = placed
+		}
+		sized, _ := sizedAs(g, v, world)
+		_, span = p.spans(&sized, g.Variants[v], p.leftOf(key, pl.Replica), p.machineOf(o))
 	}
 	return p.extraCost(g, &o, span)
 }
@@ -29,10 +34,11 @@ func (p *Problem) extraFor(key groupKey, g *purser.TaskGroup, pl purser.Placemen
 // extraOf is what the replicas of a plan that come to a machine, now or later, cost beside the machines.
 func (p *Problem) extraOf(plan purser.Plan) purser.Money {
 	total := int64(0)
+	placed := p.placedIn(plan)
 	add := func(l purser.PlannedLease) {
 		for _, pl := range l.Placements {
 			if key, g := p.groupOfPlacement(pl); g != nil && !p.standsOn(l, pl) {
-				total += p.extraFor(key, g, pl, l.Offer)
+				total += p.extraFor(key, g, pl, l.Offer, placed[key])
 			}
 		}
 	}

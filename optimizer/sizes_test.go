@@ -146,3 +146,20 @@ func TestRunningGangKeepsItsSize(t *testing.T) {
 		t.Errorf("a size that it has not: %v", err)
 	}
 }
+
+// What keeping a checkpoint costs goes by how long the run takes in its size.
+func TestSizedGangsPayForTheirCheckpoints(t *testing.T) {
+	in := sizedInput([]int{2, 4}, 0, 0, 0, 30*time.Hour) // two replicas take 50 hours
+	g := &in.Jobs[0].Groups[0]
+	g.Checkpoint = purser.Checkpoint{Path: "ckpt", Every: time.Hour, SizeGB: 5000, Storage: purser.StorageStandard}
+	_, plan := mustSolve(t, t, in, Options{}) // which runs Check
+	n := plan.Placed()
+	if n != 4 {
+		t.Fatalf("%d are placed", n)
+	}
+	sized := g.Sized(n)
+	want := purser.Money(n) * sized.ExtraCost(plan.Leases[0].Offer, sized.RunTimeOn(g.Variants[0]))
+	if plan.ExtraCost != want || want <= 0 {
+		t.Errorf("the checkpoints of %d replicas cost %s and not %s", n, plan.ExtraCost, want)
+	}
+}

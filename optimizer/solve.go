@@ -49,11 +49,7 @@ const writingTime = 10 * time.Microsecond
 
 // searchContext ends so much before the context's deadline that the plan can be written down by then.
 func (p *Problem) searchContext(ctx context.Context) (context.Context, context.CancelFunc) {
-	at, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
-	}
-	return context.WithDeadline(ctx, at.Add(-time.Duration(p.Size().Replicas)*writingTime))
+	return highs.EndingBefore(ctx, time.Duration(p.Size().Replicas)*writingTime)
 }
 
 // settled fills in the defaults.

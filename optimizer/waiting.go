@@ -39,6 +39,7 @@ func (p *Problem) waiting(plan purser.Plan) []purser.Waiting {
 		start time.Time
 		offer purser.OfferID
 	}
+	placed := p.placedIn(plan)
 	at := map[key]int{}
 	var out []purser.Waiting
 	for _, l := range plan.Later {
@@ -62,7 +63,7 @@ func (p *Problem) waiting(plan purser.Plan) []purser.Waiting {
 				}
 				out = append(out, w)
 			}
-			part := int64(float64(cost)*float64(placedSize(pl).share(room))/float64(max(sum, 1))) + p.extraFor(k.groupKey, g, pl, l.Offer)
+			part := int64(float64(cost)*float64(placedSize(pl).share(room))/float64(max(sum, 1))) + p.extraFor(k.groupKey, g, pl, l.Offer, placed[k.groupKey])
 			out[i].Replicas++
 			out[i].Cost += purser.Money(part)
 			if now := p.costNow(g, p.leftOf(k.groupKey, pl.Replica)); now > part {
