@@ -69,8 +69,8 @@ func TestBaselinesArePlans(t *testing.T) {
 			if plan.Objective != cost {
 				t.Errorf("seed %d: %s costs %s and is reported as %s", seed, b.name, plan.Objective, cost)
 			}
-			// What the replicas would cost alone is the one figure that is not known here. The check looks at it after all of that.
-			if err := optimizer.Check(p, plan); err != nil && !strings.Contains(err.Error(), "the baseline is not") {
+			// What the replicas would cost alone, and how services spread their traffic, is not known here. The check looks at it after all of that.
+			if err := optimizer.Check(p, plan); err != nil && !strings.Contains(err.Error(), "the baseline is not") && !strings.Contains(err.Error(), "does not say of every service") {
 				t.Errorf("seed %d: %s: %v", seed, b.name, err)
 			}
 			if least == 0 || cost < least {

@@ -75,5 +75,7 @@ func holderOf(f *os.File) string {
 }
 
 func (l *lock) release() {
-	l.file.Close() // frees the flock; nothing was written that could be lost
+	// Unlocked first: a process that is being started holds the file, too, until it has become its program, and closing would leave it locked.
+	_ = syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN) // closing frees it as well, only later
+	l.file.Close()                                       // nothing was written that could be lost
 }
