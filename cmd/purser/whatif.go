@@ -182,7 +182,7 @@ func printFront(w io.Writer, f api.Front, against string) error {
 				fmt.Sprintf("%.1f h", p.Hours), fmt.Sprintf("%.3g kg", p.CarbonKg), p.Objective.String(), "+" + p.Extra.String(), p.Rate.String(), strconv.Itoa(p.Machines), bar,
 			})
 		}
-		if err := grid(w, []string{"ALL DONE AFTER", "CO₂E", "COST", "MORE", "PRICE", "MACHINES", name}, rows, 0, 1, 2, 3, 4, 5); err != nil {
+		if err := grid(w, []string{"ALL DONE AFTER", "EMITTED", "COST", "MORE", "PRICE", "MACHINES", name}, rows, 0, 1, 2, 3, 4, 5); err != nil {
 			return err
 		}
 	}
