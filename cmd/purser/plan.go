@@ -212,18 +212,27 @@ func printCarbon(w io.Writer, p api.Plan) {
 	_, _ = fmt.Fprintf(w, "\nAbout %.3g kg CO₂e over %.0f h%s.\n", p.CarbonKg, p.HorizonHours, counts)
 }
 
+// printListed shows a heading and lines, as many as a table has at the most; without lines nothing.
+func printListed(w io.Writer, heading string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	_, _ = fmt.Fprintf(w, "\n%s\n", heading)
+	for _, line := range lines[:min(len(lines), maxRows)] {
+		_, _ = fmt.Fprintf(w, "  %s\n", line)
+	}
+	if n := len(lines) - maxRows; n > 0 {
+		_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", n)
+	}
+}
+
 // printWaiting says what begins later, for what and until when.
 func printWaiting(w io.Writer, list []api.PlanWaiting) {
-	if len(list) > 0 {
-		_, _ = fmt.Fprintln(w, "\nBegins later:")
+	var lines []string
+	for _, x := range list {
+		lines = append(lines, fmt.Sprintf("%s/%s (%d): %s", x.Job, x.Group, x.Replicas, x.Summary))
 	}
-	for i, x := range list {
-		if i == maxRows {
-			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(list)-maxRows)
-			return
-		}
-		_, _ = fmt.Fprintf(w, "  %s/%s (%d): %s\n", x.Job, x.Group, x.Replicas, x.Summary)
-	}
+	printListed(w, "Begins later:", lines)
 }
 
 // printCommitments says what of what is promised is used, and what is paid for nothing.
@@ -239,20 +248,15 @@ func printCommitments(w io.Writer, list []api.PlanCommitment) {
 
 // printSetbacks says what came to nothing before the plan, and why.
 func printSetbacks(w io.Writer, list []api.PlanSetback) {
-	if len(list) > 0 {
-		_, _ = fmt.Fprintln(w, "\nIn the hour before this plan:")
-	}
-	for i, b := range list {
-		if i == maxRows {
-			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(list)-maxRows)
-			return
-		}
+	var lines []string
+	for _, b := range list {
 		left := ""
 		if !b.Until.IsZero() {
 			left = "; left alone until " + b.Until.UTC().Format(time.TimeOnly) + " UTC"
 		}
-		_, _ = fmt.Fprintf(w, "  %s %s (%s): %s%s\n", b.At.UTC().Format(time.TimeOnly), b.Offer, b.Lease, b.Reason, left)
+		lines = append(lines, fmt.Sprintf("%s %s (%s): %s%s", b.At.UTC().Format(time.TimeOnly), b.Offer, b.Lease, b.Reason, left))
 	}
+	printListed(w, "In the hour before this plan:", lines)
 }
 
 // printRunnersUp says what the next best offer costs more, alike ones together.
@@ -266,16 +270,11 @@ func printRunnersUp(w io.Writer, list []api.PlanRunnerUp) {
 		}
 		groups[says] = append(groups[says], r.Job+"/"+r.Group)
 	}
-	if len(order) > 0 {
-		_, _ = fmt.Fprintln(w, "\nNext best, for one replica alone:")
+	var lines []string
+	for _, says := range order {
+		lines = append(lines, fmt.Sprintf("%s: %s", shorten(groups[says], 3), says))
 	}
-	for i, says := range order {
-		if i == maxRows {
-			_, _ = fmt.Fprintf(w, "  and %d more (-o json has all)\n", len(order)-maxRows)
-			return
-		}
-		_, _ = fmt.Fprintf(w, "  %s: %s\n", shorten(groups[says], 3), says)
-	}
+	printListed(w, "Next best, for one replica alone:", lines)
 }
 
 func printPlanLeases(w io.Writer, leases []api.PlanLease) error {
