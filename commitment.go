@@ -44,8 +44,8 @@ func (c Commitment) Check() error {
 		return Errorf(KindInvalid, op, "a commitment needs a name")
 	case c.Provider == "" || c.Provider == string(Private):
 		return Errorf(KindInvalid, op, "commitment %s: it is made with a provider that sells machines on demand", c.Name)
-	case c.UnitPrice <= 0:
-		return Errorf(KindInvalid, op, "commitment %s: what is promised must be above 0", c.Name)
+	case c.Limit() < 1:
+		return Errorf(KindInvalid, op, "commitment %s: what is promised must be at least a thousandth of a cent an hour", c.Name)
 	case !(c.Discount >= 0 && c.Discount < 1):
 		return Errorf(KindInvalid, op, "commitment %s: a discount lies from 0 to below 1", c.Name)
 	}

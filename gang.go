@@ -201,9 +201,9 @@ func (g TaskGroup) checkGang(bad func(field, message string) error) error {
 	case len(g.Sizes) > 0 && g.Sizes[0] != g.Replicas:
 		return bad("sizes", "the replicas are the least of the sizes")
 	case !g.Gang:
-		return bad("gang", "replicas whose number the plan decides are a gang: all run, or none")
+		return bad("gang", "replicas in stages, or of several sizes, are a gang: all run, or none")
 	case g.Work == 0:
-		return bad("work", "where the plan decides how many replicas there are, it needs the work, and a throughput for each variant")
+		return bad("work", "a group with stages or several sizes needs work, and a throughput for each variant, in place of a run time")
 	case len(g.Ways()) > MaxVariantsPerGroup:
 		return bad("sizes", fmt.Sprintf("variants and sizes are more than %d ways to run", MaxVariantsPerGroup))
 	case g.MostReplicas() > MaxReplicasPerGroup:

@@ -328,12 +328,18 @@ func (g TaskGroup) checkTraining(bad func(field, message string) error) error {
 	if err := g.Spread.check(bad); err != nil {
 		return err
 	}
+	if (g.Exchange != Exchange{}) && (g.Replicas != 1 || g.Varies() || g.Spread != Spread{}) {
+		return bad("exchange", "a site of federated training is one whole replica: no sizes, stages, split model or spread")
+	}
+	if err := g.checkGang(bad); err != nil {
+		return err
+	}
 	for i, v := range g.Variants {
 		if (g.RunTime == 0 || g.Varies()) && v.Throughput == 0 {
 			return bad(fmt.Sprintf("variants[%d].throughput", i), "work needs a throughput for each variant")
 		}
 	}
-	return g.checkGang(bad)
+	return nil
 }
 
 func (g TaskGroup) checkInference(bad func(field, message string) error) error {

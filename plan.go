@@ -176,7 +176,7 @@ type Refusal struct {
 	Reasons map[RefusalReason]int `json:"reasons,omitempty"`
 }
 
-// RunnerUp is the next-best offer for a group and what it would cost more for one
+// RunnerUp is the next dearer offer for a group and what it would cost more for one
 // replica alone, per hour.
 type RunnerUp struct {
 	Job       JobID      `json:"job"`

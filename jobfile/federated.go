@@ -84,6 +84,8 @@ func readSites(r *reader, v value) ([]fedSite, error) {
 			return nil, item.fail("add name: munich", "a site needs a name")
 		case len(s.written) == 1:
 			return nil, item.fail("add regions, zones, providers or residency", "it is not said where the site %s is", s.name)
+		case s.written.has("spot") && s.written.has("purchase_options"):
+			return nil, s.written["purchase_options"].fail("purchase_options alone says it all", "both spot and purchase_options are given")
 		case slices.ContainsFunc(out, func(o fedSite) bool { return o.name == s.name }):
 			return nil, item.fail("give each a name of its own", "two sites are named %q", s.name)
 		}
@@ -98,9 +100,9 @@ func (g *group) atSites() ([]group, error) {
 	if len(g.federated.sites) == 0 {
 		return []group{*g}, nil
 	}
-	for _, name := range []string{"replicas", "gang", "scaling", "data"} {
+	for _, name := range []string{"replicas", "gang", "scaling", "data", "stages", "model", "spread"} {
 		if at, ok := g.written[name]; ok {
-			return nil, at.fail("leave it out", "federated training has one replica at each site, and its data lies there")
+			return nil, at.fail("leave it out", "federated training has one whole replica at each site, and its data lies there")
 		}
 	}
 	names := make([]string, len(g.federated.sites))
@@ -141,7 +143,7 @@ func (s *fedSite) within(w purser.Where) purser.Where {
 			*f.all = *f.here
 		}
 	}
-	if len(s.where.Options) > 0 {
+	if s.written.has("spot") || s.written.has("purchase_options") {
 		w.Options = s.where.Options
 	}
 	w.Confidential = w.Confidential || s.where.Confidential

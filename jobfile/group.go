@@ -162,7 +162,7 @@ func readCheckpoint(r *reader, c *purser.Checkpoint, v value) error {
 
 var surviveTable = table[purser.Survive]{what: "survive", fields: []field[purser.Survive]{
 	{"level", func(_ *reader, s *purser.Survive, v value) (err error) { s.Level, err = v.level(); return }},
-	{"share", func(_ *reader, s *purser.Survive, v value) (err error) { s.Share, err = v.share(1); return }},
+	{"share", func(_ *reader, s *purser.Survive, v value) (err error) { s.Share, err = v.part(); return }},
 	{"failures", func(_ *reader, s *purser.Survive, v value) (err error) {
 		s.Failures, err = v.integer(1, purser.MaxFailures)
 		return
@@ -187,13 +187,7 @@ func readSurvive(r *reader, s *purser.Survive, v value) error {
 
 var spreadTable = table[purser.Spread]{what: "spread", fields: []field[purser.Spread]{
 	{"level", func(_ *reader, s *purser.Spread, v value) (err error) { s.Level, err = v.level(); return }},
-	{"share", func(_ *reader, s *purser.Spread, v value) error {
-		var err error
-		if s.Share, err = v.share(1); err == nil && s.Share == 0 {
-			err = v.fail("", "the share must be above 0")
-		}
-		return err
-	}},
+	{"share", func(_ *reader, s *purser.Spread, v value) (err error) { s.Share, err = v.part(); return }},
 	{"max", func(_ *reader, s *purser.Spread, v value) (err error) {
 		s.Max, err = v.integer(1, purser.MaxReplicasPerGroup)
 		return

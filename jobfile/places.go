@@ -87,8 +87,14 @@ var usersTable = table[purser.Users]{what: "users", fields: []field[purser.Users
 		if !v.isMapping() {
 			return v.wrong("round trips by region", "write {eu-west-1: 12ms}")
 		}
+		if len(v.pairs()) == 0 {
+			return v.fail("write {eu-west-1: 12ms}", "no round trip is given")
+		}
 		u.Measured = map[string]time.Duration{}
 		for _, p := range v.pairs() {
+			if p.name == "" {
+				return p.key.fail("write {eu-west-1: 12ms}", "a round trip needs a region")
+			}
 			d, err := p.value.roundTrip()
 			if err != nil {
 				return err
@@ -144,7 +150,7 @@ func (v value) roundTrip() (time.Duration, error) {
 
 var latencyTable = table[purser.MaxLatency]{what: "a latency", fields: []field[purser.MaxLatency]{
 	{"time", func(_ *reader, m *purser.MaxLatency, v value) (err error) { m.Time, err = v.roundTrip(); return }},
-	{"share", func(_ *reader, m *purser.MaxLatency, v value) (err error) { m.Share, err = v.share(1); return }},
+	{"share", func(_ *reader, m *purser.MaxLatency, v value) (err error) { m.Share, err = v.part(); return }},
 }}
 
 // readMaxLatency reads 60ms or {time: 60ms, share: 95%}.

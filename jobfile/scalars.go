@@ -240,6 +240,15 @@ func (v value) share(most float64) (float64, error) {
 	return f / 100, err
 }
 
+// part is a share above 0 and at most 1: a field where 0 would mean that nothing is said.
+func (v value) part() (float64, error) {
+	f, err := v.share(1)
+	if err == nil && f == 0 {
+		err = v.fail("", "the share must be above 0")
+	}
+	return f, err
+}
+
 // rate is an amount of work in a time; per 0 is the unit of the group's kind.
 type rate struct {
 	amount float64

@@ -198,7 +198,8 @@ func (p *Problem) runnersUp(plan purser.Plan) []purser.RunnerUp {
 			}
 			done[m.key] = true
 			for _, at := range ranked {
-				if o := &p.places[at].offer; !slices.Contains(f.used, o.ID()) {
+				// Offers that cost less an hour were passed over since they are slower there, taken back more often, or used up.
+				if o := &p.places[at].offer; o.UnitPrice >= f.part && !slices.Contains(f.used, o.ID()) {
 					out = append(out, purser.RunnerUp{
 						Job: p.jobs[m.key.job].ID, Group: p.jobs[m.key.job].Groups[m.key.group].Name,
 						Chosen: f.offer.ID(), RunnerUp: o.ID(), ExtraCost: o.UnitPrice - f.part,

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -70,7 +71,7 @@ func priceFactors(given []string) (out []api.PriceFactor, err error) {
 				return nil, fmt.Errorf("--price %s: %q is none of provider, region, type, option, factor", text, key)
 			}
 		}
-		if f.Factor == 0 {
+		if !(f.Factor > 0) || math.IsInf(f.Factor, 0) {
 			return nil, fmt.Errorf("--price %s has no factor above 0", text)
 		}
 		out = append(out, f)
@@ -94,8 +95,16 @@ func mores(given []string) (out []api.More, err error) {
 	return out, nil
 }
 
+// capital begins a sentence with a capital letter.
+func capital(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
 func printAnswer(w io.Writer, a api.WhatIfAnswer) error {
-	if _, err := fmt.Fprintf(w, "%s\n\n", strings.ToUpper(a.Sentence[:1])+a.Sentence[1:]); err != nil {
+	if _, err := fmt.Fprintf(w, "%s\n\n", capital(a.Sentence)); err != nil {
 		return err
 	}
 	row := func(name string, p api.Plan) []string {
@@ -135,7 +144,7 @@ func printWorth(w io.Writer, out api.Worth) error {
 		return err
 	}
 	for _, s := range out.Steps {
-		if _, err := fmt.Fprintf(w, "%s.\n", strings.ToUpper(s.Sentence[:1])+s.Sentence[1:]); err != nil {
+		if _, err := fmt.Fprintf(w, "%s.\n", capital(s.Sentence)); err != nil {
 			return err
 		}
 	}
@@ -189,6 +198,6 @@ func printFront(w io.Writer, f api.Front, against string) error {
 	if f.Reason == "" {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%s.\n", strings.ToUpper(f.Reason[:1])+f.Reason[1:])
+	_, err := fmt.Fprintf(w, "%s.\n", capital(f.Reason))
 	return err
 }
