@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -158,4 +159,14 @@ func HTTPStatus(k Kind) int {
 	default:
 		return http.StatusInternalServerError
 	}
+}
+
+// Guard runs f and gives a panic in it as an error of kind internal, with the stack: a goroutine that panics ends the whole process.
+func Guard(op string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = Errorf(KindInternal, op, "panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
 }

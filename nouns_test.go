@@ -2,6 +2,7 @@ package purser_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -235,5 +236,19 @@ func TestQuotaWeights(t *testing.T) {
 	o.Option = purser.Private
 	if got := (purser.Quota{Unit: purser.QuotaCents}).Weight(o); got != 0 {
 		t.Errorf("a machine of one's own weighs %d", got)
+	}
+}
+
+func TestGuard(t *testing.T) {
+	if err := purser.Guard("x", func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	cause := errors.New("cause")
+	if err := purser.Guard("x", func() error { return cause }); !errors.Is(err, cause) {
+		t.Error(err)
+	}
+	var none map[string]int
+	if err := purser.Guard("x", func() error { none["a"] = 1; return nil }); purser.KindOf(err) != purser.KindInternal || !strings.Contains(err.Error(), "nil map") {
+		t.Error(err)
 	}
 }

@@ -9,7 +9,9 @@ import (
 func (a *App) coveredBy(leases []purser.Lease) []int {
 	offers := make([]purser.Offer, len(leases))
 	for i, l := range leases {
-		offers[i] = l.Offer
+		if l.Rehearsal == a.rehearsal { // what only stands in for a machine takes nothing of what is promised
+			offers[i] = l.Offer
+		}
 	}
 	return purser.Cover(a.limits.Commitments, offers)
 }
@@ -35,7 +37,7 @@ func (a *App) commit(in *optimizer.Input, ending []purser.Lease) {
 	// One that machines which end use up is none for now.
 	kept := in.Commitments[:0]
 	for _, c := range in.Commitments {
-		if c.UnitPrice > 0 {
+		if c.Limit() > 0 {
 			kept = append(kept, c)
 		}
 	}

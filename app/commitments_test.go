@@ -33,6 +33,12 @@ func TestCommitmentsOfAnInput(t *testing.T) {
 	if a.limits.Commitments[0].UnitPrice != purser.USDPerHourOf(7) {
 		t.Error("the settings were changed")
 	}
+	// What stands in for a machine takes nothing of it.
+	standIn := leased("l0", purser.LeaseRunning, o)
+	standIn.Rehearsal = !a.rehearsal
+	if got := a.coveredBy([]purser.Lease{standIn, snap.Leases[1]}); got[0] != -1 || got[1] != 0 {
+		t.Errorf("beside a rehearsal: %v", got)
+	}
 	// Where machines that end take all of it, nothing is left.
 	a.limits.Commitments[0].UnitPrice = purser.USDPerHourOf(3)
 	if in = a.input(snap, nil, true); len(in.Commitments) != 0 || in.Held[0].Commitment != "" {

@@ -246,14 +246,20 @@ const (
 // listenTo takes in a cloud's notices, past refusals, until ctx ends.
 func (a *App) listenTo(ctx context.Context, name string, in providers.Interrupter) {
 	for pause := firstDeaf; ctx.Err() == nil; pause = min(2*pause, mostDeaf) {
-		err := in.Interruptions(ctx, func(ctx context.Context, n providers.Interruption) error {
-			a.market.change(name, func(s *standing) { s.notices = nil })
-			err := a.fleet.Interrupted(ctx, n)
-			a.sweeps.kick("reconcile")
-			return err
+		began := a.now()
+		a.market.change(name, func(s *standing) { s.notices = nil }) // a refusal comes within seconds
+		err := purser.Guard("app.listen", func() error {
+			return in.Interruptions(ctx, func(ctx context.Context, n providers.Interruption) error {
+				err := a.fleet.Interrupted(ctx, n)
+				a.sweeps.kick("reconcile")
+				return err
+			})
 		})
 		if err == nil || ctx.Err() != nil {
 			return
+		}
+		if a.now().Sub(began) > mostDeaf {
+			pause = firstDeaf // it was heard for long
 		}
 		a.market.change(name, func(s *standing) { s.notices = failureOf(err, a.now()) })
 		a.log.Error("notices of a cloud cannot be heard; its machines are looked after by listing alone", slog.String("provider", name), slog.Any("error", err))

@@ -119,7 +119,7 @@ func (a *App) attend(ctx context.Context) error {
 		wg.Go(func() {
 			c.turns <- struct{}{}
 			defer func() { <-c.turns }()
-			if err := a.attendLease(ctx, l, c); err != nil {
+			if err := purser.Guard("app.attend", func() error { return a.attendLease(ctx, l, c) }); err != nil {
 				mu.Lock()
 				failed = errors.Join(failed, fmt.Errorf("lease %s: %w", l.ID, err))
 				mu.Unlock()
@@ -226,6 +226,7 @@ func (a *App) takeLines(ctx context.Context, l purser.Lease, c *cluster, works [
 	within, cancel := context.WithTimeout(ctx, attendCall)
 	defer cancel()
 	for _, w := range works {
+		before := int64(-1)
 		for more := true; more; more = more && w.State.Ended() {
 			wrote, last, err := a.linesSince(within, l, c, w.Task)
 			if err != nil {
@@ -234,9 +235,10 @@ func (a *App) takeLines(ctx context.Context, l purser.Lease, c *cluster, works [
 				break // a task that has not begun has none, and the report must not wait
 			}
 			lines := numbered(w.Task, wrote, last)
-			if more = len(lines) > 0; !more {
-				break
+			if more = len(lines) > 0 && last > before; !more {
+				break // the end, or the task has another lease by now, and its lines are not taken
 			}
+			before = last
 			if _, err := a.db.AppendLogs(ctx, l.ID, lines); err != nil {
 				return nil, err
 			}

@@ -218,7 +218,11 @@ func (a *App) askOwn(ctx context.Context, limit time.Duration) map[string]ownOff
 			continue
 		}
 		all.Go(func() {
-			offers, err := o.Offers(ctx)
+			var offers []purser.Offer
+			err := purser.Guard("app.askOwn", func() (err error) {
+				offers, err = o.Offers(ctx)
+				return err
+			})
 			mu.Lock()
 			defer mu.Unlock()
 			out[name] = ownOffers{offers, err}

@@ -84,7 +84,10 @@ func (t *turn) list(ctx context.Context) {
 		wg.Go(func() {
 			call, cancel := context.WithTimeout(ctx, t.f.Timing.CallTimeout)
 			defer cancel()
-			lists[i], errs[i] = t.f.Providers[name].List(call)
+			errs[i] = purser.Guard("fleet.list", func() (err error) {
+				lists[i], err = t.f.Providers[name].List(call)
+				return err
+			})
 		})
 	}
 	wg.Wait()

@@ -24,6 +24,9 @@ type PriceFactor struct {
 	Factor                         float64
 }
 
+// dearest bounds the prices that a scenario makes, so that what many machines cost together can be counted.
+const dearest purser.USDPerHour = 100_000_000_000_000
+
 func (f PriceFactor) matches(o purser.Offer) bool {
 	return (f.Provider == "" || f.Provider == o.Provider) && (f.Region == "" || f.Region == o.Region) &&
 		(f.InstanceType == "" || f.InstanceType == o.InstanceType) && (f.Option == "" || f.Option == o.Option)
@@ -65,9 +68,14 @@ func (f PriceFactor) apply(in Input) error {
 	if !(f.Factor > 0) || f.Factor > 1000 {
 		return purser.Errorf(purser.KindInvalid, op, "a price can be multiplied by more than 0 and at most 1000, not by %g", f.Factor)
 	}
-	found := false
+	found, tooDear := false, false
 	times := func(o *purser.Offer) {
-		o.UnitPrice = purser.USDPerHour(math.Round(float64(o.UnitPrice) * f.Factor))
+		price := math.Round(float64(o.UnitPrice) * f.Factor)
+		if price > float64(dearest) {
+			tooDear = true
+			return
+		}
+		o.UnitPrice = purser.USDPerHour(price)
 	}
 	for i := range in.Offers {
 		if f.matches(in.Offers[i]) {
@@ -79,6 +87,9 @@ func (f PriceFactor) apply(in Input) error {
 		if o := &in.Held[i].Lease.Offer; f.matches(*o) && o.Option == purser.Spot {
 			times(o)
 		}
+	}
+	if tooDear {
+		return purser.Errorf(purser.KindInvalid, op, "no machine costs more than %s", dearest)
 	}
 	if !found {
 		return purser.Errorf(purser.KindNotFound, op, "no offer has the price that is to be changed")
@@ -105,7 +116,7 @@ func (e Extra) apply(in Input) bool {
 	}
 	for i := range in.Commitments {
 		if c := &in.Commitments[i]; c.Name == e.Name && !found {
-			c.UnitPrice, found = max(1, c.UnitPrice+c.PriceOf(1000*e.Count)), true
+			c.UnitPrice, found = max(c.PriceOf(1), c.UnitPrice+c.PriceOf(1000*e.Count)), true
 		}
 	}
 	for i := range in.Offers {

@@ -125,3 +125,16 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+// Factors of one price multiply, and a price has an end.
+func TestScenariosKeepPricesCountable(t *testing.T) {
+	in := optimizer.Input{Offers: []purser.Offer{{Provider: "aws", Region: "r", Zone: "a", InstanceType: "m", Option: purser.OnDemand, UnitPrice: purser.USDPerHourOf(2), Limit: 1}}}
+	s := optimizer.Scenario{Prices: []optimizer.PriceFactor{{Factor: 1000}, {Factor: 10}}}
+	if out, err := s.Apply(in); err != nil || out.Offers[0].UnitPrice != purser.USDPerHourOf(20_000) {
+		t.Errorf("%s, %v", out.Offers[0].UnitPrice, err)
+	}
+	s.Prices = append(s.Prices, optimizer.PriceFactor{Factor: 1000}, optimizer.PriceFactor{Factor: 1000}, optimizer.PriceFactor{Factor: 1000})
+	if _, err := s.Apply(in); purser.KindOf(err) != purser.KindInvalid {
+		t.Errorf("a price beyond counting: %v", err)
+	}
+}

@@ -270,15 +270,12 @@ func (p *Provider) sweepGangs(ctx context.Context, op string, grace time.Duratio
 	if has, err := p.hasJobSets(ctx, op); err != nil || !has {
 		return 0, err
 	}
-	gangs, err := p.gangs(ctx, op)
-	if err != nil {
-		return 0, err
-	}
+	gangs, err := p.gangs(ctx, op) // those that can be read are swept whatever the others are
 	byLease := map[purser.LeaseID]claim{}
 	for _, c := range claims {
 		byLease[c.Lease] = c
 	}
-	var errs []error
+	errs := []error{err}
 	for _, g := range gangs {
 		needed, bereft := false, false
 		for _, s := range g.seats {

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"context"
+	"errors"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -214,13 +215,14 @@ func (p *Provider) gangs(ctx context.Context, op string) ([]*gang, error) {
 	}
 	var out []*gang
 	for _, u := range slices.Concat(list...) {
-		g, err := readGang(&u)
-		if err != nil {
-			return nil, err
+		g, unread := readGang(&u)
+		if unread != nil { // somebody changed it; the others are looked after all the same
+			err = errors.Join(err, unread)
+			continue
 		}
 		out = append(out, g)
 	}
-	return out, nil
+	return out, err
 }
 
 // deleteGang deletes a JobSet after its pods, unless another one has its name by now.
