@@ -72,7 +72,7 @@ func TestCheckGangs(t *testing.T) {
 		"from few replicas to many": func(g *purser.TaskGroup) { g.Sizes = []int{2, 2} },
 		"between 1 and":             func(g *purser.TaskGroup) { g.Sizes = []int{0, 2} },
 		"at most 32 sizes":          func(g *purser.TaskGroup) { g.Sizes = make([]int, 33) },
-		"needs work":            func(g *purser.TaskGroup) { g.Work, g.RunTime, g.Scaling = 0, time.Hour, purser.Scaling{} },
+		"needs work":                func(g *purser.TaskGroup) { g.Work, g.RunTime, g.Scaling = 0, time.Hour, purser.Scaling{} },
 		"scaling needs work":        func(g *purser.TaskGroup) { g.Work, g.RunTime = 0, time.Hour },
 		"share of communication":    func(g *purser.TaskGroup) { g.Scaling.Communication = 1.5 },
 		"not by both":               func(g *purser.TaskGroup) { g.Scaling.Points = []purser.ScalingPoint{{Replicas: 2, Efficiency: 1}} },

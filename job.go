@@ -328,9 +328,6 @@ func (g TaskGroup) checkTraining(bad func(field, message string) error) error {
 	if err := g.Spread.check(bad); err != nil {
 		return err
 	}
-	if (g.Exchange != Exchange{}) && (g.Replicas != 1 || g.Varies() || g.Spread != Spread{}) {
-		return bad("exchange", "a site of federated training is one whole replica: no sizes, stages, split model or spread")
-	}
 	if err := g.checkGang(bad); err != nil {
 		return err
 	}
