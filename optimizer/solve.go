@@ -192,6 +192,15 @@ func (s *search) start() {
 	k.alone()
 	k.repair()
 	s.consider(k, "greedy", 1)
+	if s.missed == 0 {
+		return
+	}
+	for i, hints := range s.p.kindHints() {
+		k = newPacking(s.p.commit(hints, nil))
+		k.greedy()
+		k.repair()
+		s.consider(k, "greedy", 2+i)
+	}
 }
 
 // consider takes over a packing that is better than the best: less missed, then cheaper. The base, which further rounds begin with, may
